@@ -1,0 +1,23 @@
+# Flags that every target shares. -ffp-contract=off keeps the arithmetic of docs/numerics.md:
+# an fma stands only where the source says so.
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+endif()
+add_compile_options(-ffp-contract=off -fno-math-errno -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                    -Wno-sign-conversion)
+if(BATCHWRIGHT_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(BATCHWRIGHT_SANITIZE)
+  add_compile_options(-fsanitize=${BATCHWRIGHT_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${BATCHWRIGHT_SANITIZE})
+endif()
+
+# Files named *_avx2.cc and so on are compiled for that instruction set, all others for baseline x86-64.
+set(BATCHWRIGHT_FLAGS_avx2 -mavx2 -mfma -mf16c)
+set(BATCHWRIGHT_FLAGS_avx512
+    -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq)
+set(BATCHWRIGHT_FLAGS_vnni ${BATCHWRIGHT_FLAGS_avx512} -mavx512vnni)
+set(BATCHWRIGHT_FLAGS_amx ${BATCHWRIGHT_FLAGS_vnni} -mamx-tile -mamx-int8)

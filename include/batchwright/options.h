@@ -1,0 +1,42 @@
+// How an engine is set up. None of these changes the bytes of an output.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace batchwright {
+
+// The instruction sets for which kernels exist, weakest first; each includes those before it.
+enum class Isa { kScalar, kAvx2, kAvx512, kVnni, kAmx };
+
+// The element format of the KV cache's pages.
+enum class KvFormat { kF16, kF32 };
+
+struct EngineOptions {
+  // Worker threads, the caller's included. 0: the CPUs of the affinity mask and the cgroup.
+  int threads = 0;
+
+  // "auto", or the name of an instruction set ("scalar", "avx2", "avx512", "vnni", "amx"). Empty: what the environment
+  // variable BATCHWRIGHT_ISA says, else auto. A set that the machine lacks is an error.
+  std::string isa;
+
+  // Sequences in flight at most.
+  int max_batch = 64;
+
+  // Tokens in a step at most (prefill chunks and decode tokens together). Raised to max_batch where it is below.
+  int max_batch_tokens = 512;
+
+  // Bytes for KV pages. 0: half of the memory that is free to the process after loading.
+  size_t kv_memory_bytes = 0;
+
+  KvFormat kv_format = KvFormat::kF16;
+
+  // Positions a sequence may have at most. 0: what the model was trained for.
+  int context_length = 0;
+
+  // Compute pages of equal token chains once. Off only for measuring and tests.
+  bool share_prefixes = true;
+};
+
+}  // namespace batchwright
