@@ -1,0 +1,188 @@
+#include "platform/cpu.h"
+
+#include <cpuid.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <xmmintrin.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+namespace batchwright {
+namespace {
+
+constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kVnni, Isa::kAmx};
+
+struct Leaf {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
+Leaf cpuid(unsigned leaf, unsigned subleaf) {
+  Leaf r;
+  if (__get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx) == 0) return {};
+  return r;
+}
+
+uint64_t enabled_state() {
+  if ((cpuid(1, 0).ecx & bit_OSXSAVE) == 0) return 0;
+  uint32_t low = 0;
+  uint32_t high = 0;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (uint64_t{high} << 32) | low;
+}
+
+// AMX tiles must be asked for from the kernel before their first use.
+bool request_amx() {
+  constexpr int kArchReqXcompPerm = 0x1023;
+  constexpr int kTileData = 18;
+  return syscall(SYS_arch_prctl, kArchReqXcompPerm, kTileData) == 0;
+}
+
+bool detect(Isa isa) {
+  constexpr uint64_t kYmm = 0x6;
+  constexpr uint64_t kZmm = 0xe6;
+  constexpr uint64_t kTiles = 0x60000;
+  const uint64_t state = enabled_state();
+  const Leaf l1 = cpuid(1, 0);
+  const Leaf l7 = cpuid(7, 0);
+  switch (isa) {
+    case Isa::kScalar:
+      return true;
+    case Isa::kAvx2:
+      return (state & kYmm) == kYmm && (l7.ebx & bit_AVX2) != 0 && (l1.ecx & bit_FMA) != 0 && (l1.ecx & bit_F16C) != 0;
+    case Isa::kAvx512: {
+      constexpr unsigned kBits = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
+      return detect(Isa::kAvx2) && (state & kZmm) == kZmm && (l7.ebx & kBits) == kBits;
+    }
+    case Isa::kVnni:
+      return detect(Isa::kAvx512) && (l7.ecx & bit_AVX512VNNI) != 0;
+    case Isa::kAmx: {
+      constexpr unsigned kAmxTile = 1U << 24;
+      constexpr unsigned kAmxInt8 = 1U << 25;
+      return detect(Isa::kVnni) && (state & kTiles) == kTiles && (l7.edx & kAmxTile) != 0 &&
+             (l7.edx & kAmxInt8) != 0 && request_amx();
+    }
+  }
+  return false;
+}
+
+// A cgroup's controller file of this process (v2), or an empty string.
+std::string read_cgroup(const std::string& file) {
+  std::ifstream self("/proc/self/cgroup");
+  std::string line;
+  std::string path;
+  while (std::getline(self, line)) {
+    if (line.rfind("0::", 0) == 0) path = line.substr(3);
+  }
+  for (const std::string& folder : {"/sys/fs/cgroup" + path, std::string("/sys/fs/cgroup")}) {
+    std::ifstream in(folder + "/" + file);
+    std::string content;
+    if (std::getline(in, content)) return content;
+  }
+  return "";
+}
+
+}  // namespace
+
+const char* isa_name(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+      return "scalar";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
+    case Isa::kVnni:
+      return "vnni";
+    case Isa::kAmx:
+      return "amx";
+  }
+  return "?";
+}
+
+bool machine_has(Isa isa) {
+  static const auto kHas = [] {
+    std::vector<bool> has;
+    for (const Isa candidate : kAllIsas) has.push_back(detect(candidate));
+    return has;
+  }();
+  return kHas[static_cast<size_t>(isa)];
+}
+
+Isa strongest_isa() {
+  Isa strongest = Isa::kScalar;
+  for (const Isa isa : kAllIsas) {
+    if (machine_has(isa)) strongest = isa;
+  }
+  return strongest;
+}
+
+Result<Isa> select_isa(std::string_view requested) {
+  std::string name(requested);
+  std::string source = "--isa";
+  if (name.empty()) {
+    const char* environment = std::getenv("BATCHWRIGHT_ISA");
+    name = environment != nullptr && *environment != '\0' ? environment : "auto";
+    source = "BATCHWRIGHT_ISA";
+  }
+  if (name == "auto") return strongest_isa();
+  for (const Isa isa : kAllIsas) {
+    if (name != isa_name(isa)) continue;
+    if (machine_has(isa)) return isa;
+    return invalid_argument(fmt::format("{}: this machine has no {}; its strongest instruction set is {}", source, name,
+                                        isa_name(strongest_isa())));
+  }
+  return invalid_argument(
+      fmt::format("{}: unknown instruction set '{}'; known are auto, scalar, avx2, avx512, vnni, amx", source, name));
+}
+
+int usable_cpus() {
+  int cpus = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof mask, &mask) == 0) cpus = std::max(1, CPU_COUNT(&mask));
+  const std::string quota = read_cgroup("cpu.max");  // "max 100000" or "150000 100000"
+  char* rest = nullptr;
+  const double allowed = std::strtod(quota.c_str(), &rest);
+  if (rest != quota.c_str()) {
+    const double period = std::strtod(rest, nullptr);
+    if (period > 0 && allowed > 0) cpus = std::clamp(static_cast<int>(std::ceil(allowed / period)), 1, cpus);
+  }
+  return cpus;
+}
+
+size_t available_memory_bytes() {
+  size_t available = SIZE_MAX;
+  std::ifstream info("/proc/meminfo");
+  std::string key;
+  size_t kib = 0;
+  std::string rest;
+  while (info >> key >> kib && std::getline(info, rest)) {
+    if (key == "MemAvailable:") available = kib * 1024;
+  }
+  const std::string limit = read_cgroup("memory.max");
+  const std::string used = read_cgroup("memory.current");
+  if (!limit.empty() && limit != "max" && !used.empty()) {
+    const size_t most = std::strtoull(limit.c_str(), nullptr, 10);
+    const size_t now = std::strtoull(used.c_str(), nullptr, 10);
+    available = std::min(available, most > now ? most - now : 0);
+  }
+  return available == SIZE_MAX ? size_t{1} << 30 : available;
+}
+
+size_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<size_t>(usage.ru_maxrss) * 1024;
+}
+
+FloatEnvironment::FloatEnvironment() : saved_(_mm_getcsr()) { _mm_setcsr(0x1f80); }
+FloatEnvironment::~FloatEnvironment() { _mm_setcsr(saved_); }
+
+}  // namespace batchwright
