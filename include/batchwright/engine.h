@@ -1,0 +1,91 @@
+// The engine: a model, its KV cache and its workers, running many requests together.
+//
+//   auto engine = Engine::load("model.gguf", {});
+//   engine.value()->submit(std::move(request));
+//   while (engine.value()->active() > 0) {
+//     for (Completion& done : engine.value()->step()) { ... }
+//   }
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "batchwright/options.h"
+#include "batchwright/request.h"
+#include "batchwright/status.h"
+
+namespace batchwright {
+
+class GgufFile;
+class Tokenizer;
+class Vocabulary;
+
+struct ModelInfo {
+  std::string path;
+  std::string architecture;
+  std::string name;
+  int64_t parameters = 0;
+  uint64_t file_bytes = 0;
+  std::string hash;  // XXH3-128 of the file, 32 hex digits
+  int context_length = 0;
+  int vocabulary_size = 0;
+  std::string chat_template;  // empty where the file has none
+};
+
+// Counters since the engine was made; consistent with each other as of the last finished step.
+struct EngineStats {
+  int64_t steps = 0;
+  int64_t prompt_tokens = 0;           // of admitted requests, all choices
+  int64_t prompt_tokens_computed = 0;  // without those found in shared pages; recomputed ones count again
+  int64_t generated_tokens = 0;
+  int64_t preemptions = 0;  // sequences that gave their pages up and were computed again
+  double seconds_prefill = 0;  // a step's time is divided by its rows
+  double seconds_decode = 0;
+  int sequences_running = 0;
+  int sequences_waiting = 0;
+  int64_t kv_pages_total = 0;
+  int64_t kv_pages_used = 0;
+  size_t kv_memory_bytes = 0;
+  size_t weight_bytes = 0;
+};
+
+// Not thread-safe except where noted: one thread drives it; its workers are inside.
+class Engine {
+ public:
+  // Loads the model, packs its weights, checks the selected kernels against known answers.
+  static Result<std::unique_ptr<Engine>> load(const std::string& path, const EngineOptions& options);
+
+  virtual ~Engine() = default;
+
+  virtual const ModelInfo& model() const = 0;
+  virtual const EngineOptions& options() const = 0;  // as resolved: threads, isa, kv_memory_bytes, context_length
+  virtual const Vocabulary& vocabulary() const = 0;  // thread-safe
+  virtual const Tokenizer& tokenizer() const = 0;    // thread-safe
+
+  // Queues a request. One that can never run (empty prompt, token out of range, prompt beyond the context, parameter out
+  // of range) comes back from the next step as a failed completion that names the field, the value and the limit.
+  virtual void submit(Request request) = 0;
+
+  // Drops a request and frees its pages; it gives no completion. Unknown ids are ignored.
+  virtual void cancel(uint64_t request_id) = 0;
+
+  // Requests that were submitted and have not been given back.
+  virtual int64_t active() const = 0;
+
+  // Runs one forward pass over what is admitted; returns the requests that ended with it. Empty and without effect where
+  // nothing is active. A Status only for what stops the whole engine.
+  virtual Result<std::vector<Completion>> step() = 0;
+
+  // A snapshot; may be called from any thread.
+  virtual EngineStats stats() const = 0;
+
+  // Log-probability of each token given those before it, for scoring texts: result[i] is that of tokens[i] for
+  // i >= first, from one pass over `tokens` alone. Used by `eval`. Nothing else may be active.
+  virtual Result<std::vector<float>> score(std::span<const TokenId> tokens, int first) = 0;
+};
+
+}  // namespace batchwright
