@@ -63,13 +63,13 @@ TEST(Json, NumbersAtTheEdges) {
   EXPECT_STREQ(two_to_70->type_name(), "number");
   EXPECT_EQ(compact("1e-400"), "0.0");
   EXPECT_EQ(compact("-0.0001e-330"), "-0.0");
-  EXPECT_EQ(compact("0." + repeated("0", 400) + "1"), "0.0");
+  EXPECT_EQ(compact(std::string("0.") + repeated("0", 400) + "1"), "0.0");
   EXPECT_EQ(compact("0e999999999999"), "0.0");
   EXPECT_EQ(compact("4.9e-324"), "5e-324");
   for (const std::string text : {"1e400", "-1e400", "1e999999999999999999999", "NaN", "Infinity", "-Infinity", "nan"}) {
     EXPECT_EQ(parse_json(text).status().code(), StatusCode::kInvalidData) << text;
   }
-  EXPECT_FALSE(parse_json("1" + repeated("0", 400)).ok());
+  EXPECT_FALSE(parse_json(std::string("1") + repeated("0", 400)).ok());
 }
 
 TEST(Json, RefusesBadSyntax) {
@@ -184,7 +184,9 @@ TEST(Json, AMillionLevelsAreRefusedQuickly) {
   constexpr size_t kLevels = 1000000;
   EXPECT_FALSE(parse_json(repeated("[", kLevels) + repeated("]", kLevels)).ok());
   EXPECT_FALSE(parse_json(repeated("[", kLevels)).ok());
-  EXPECT_FALSE(parse_json("{\"a\":1,\"b\":" + repeated("{\"a\":", kLevels) + "1" + repeated("}", kLevels) + "}").ok());
+  EXPECT_FALSE(
+      parse_json(std::string("{\"a\":1,\"b\":") + repeated("{\"a\":", kLevels) + "1" + repeated("}", kLevels) + "}")
+          .ok());
   EXPECT_FALSE(parse_json(repeated("[", kLevels), JsonLimits{.max_depth = 1 << 30}).ok());
   EXPECT_TRUE(parse_json(repeated("[", 256) + repeated("]", 256), JsonLimits{.max_depth = 1 << 30}).ok());
 }
