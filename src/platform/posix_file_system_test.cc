@@ -1,0 +1,108 @@
+#include "platform/posix_file_system.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <string>
+
+namespace batchwright {
+namespace {
+
+class PosixFileSystemTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "batchwright-fs-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override {
+    for (const char* name : {"a", "b", "a.tmp"}) ::unlink(path(name).c_str());
+    ::chmod(folder_.c_str(), 0700);
+    ::rmdir(folder_.c_str());
+  }
+  std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string content(const std::string& name) {
+    auto file = files_->open_read(path(name));
+    if (!file.ok()) return file.status().message();
+    std::string text((*file)->size().value(), '\0');
+    EXPECT_EQ((*file)->read_at(0, text).value(), text.size());
+    return text;
+  }
+
+  std::string folder_;
+  std::unique_ptr<FileSystem> files_ = posix_file_system();
+};
+
+TEST_F(PosixFileSystemTest, WritesAndReadsBack) {
+  auto file = files_->create(path("a"), CreateMode::kNew);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  EXPECT_TRUE((*file)->append("one ").ok());
+  EXPECT_TRUE((*file)->append("two").ok());
+  EXPECT_TRUE((*file)->sync().ok());
+  EXPECT_TRUE((*file)->close().ok());
+  EXPECT_EQ(content("a"), "one two");
+
+  const auto reader = files_->open_read(path("a"));
+  std::array<char, 8> buffer{};
+  EXPECT_EQ((*reader)->read_at(4, buffer).value(), 3U);
+  EXPECT_EQ(std::string(buffer.data(), 3), "two");
+  EXPECT_EQ((*reader)->read_at(100, buffer).value(), 0U);
+}
+
+TEST_F(PosixFileSystemTest, NamesWhatIsMissingOrThereAlready) {
+  const auto missing = files_->open_read(path("a"));
+  EXPECT_EQ(missing.status().code(), StatusCode::kNotFound);
+  EXPECT_NE(missing.status().message().find(path("a")), std::string::npos);
+  EXPECT_EQ(files_->open_read(folder_).status().code(), StatusCode::kInvalidData);
+  EXPECT_EQ(files_->create(folder_ + "/no/such", CreateMode::kNew).status().code(), StatusCode::kNotFound);
+  ASSERT_TRUE(files_->create(path("a"), CreateMode::kNew).ok());
+  EXPECT_EQ(files_->create(path("a"), CreateMode::kNew).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(PosixFileSystemTest, TwoWritersOfOneFileAreRefused) {
+  auto first = files_->create(path("a"), CreateMode::kReplace);
+  ASSERT_TRUE(first.ok());
+  ASSERT_TRUE((*first)->append("mine").ok());
+  const auto second = files_->create(path("a"), CreateMode::kReplace);
+  EXPECT_EQ(second.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(content("a"), "mine");
+  EXPECT_TRUE((*first)->close().ok());
+  EXPECT_TRUE(files_->create(path("a"), CreateMode::kReplace).ok());
+  EXPECT_EQ(content("a"), "");
+}
+
+TEST_F(PosixFileSystemTest, RenamesRemovesAndSyncs) {
+  ASSERT_TRUE(write_file_atomically(*files_, path("a"), "report").ok());
+  EXPECT_FALSE(files_->exists(path("a.tmp")).value());
+  ASSERT_TRUE(files_->rename(path("a"), path("b")).ok());
+  EXPECT_FALSE(files_->exists(path("a")).value());
+  EXPECT_EQ(content("b"), "report");
+  EXPECT_TRUE(files_->remove(path("b")).ok());
+  EXPECT_TRUE(files_->remove(path("b")).ok());
+  EXPECT_FALSE(files_->exists(path("b")).value());
+  EXPECT_TRUE(files_->sync_folder_of(path("b")).ok());
+}
+
+TEST_F(PosixFileSystemTest, FullDiskIsAnIoError) {
+  if (::access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full";
+  const auto file = files_->create("/dev/full", CreateMode::kReplace);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  const Status status = (*file)->append("x");
+  EXPECT_EQ(status.code(), StatusCode::kIoError);
+  EXPECT_NE(status.message().find("No space left"), std::string::npos) << status.message();
+}
+
+TEST_F(PosixFileSystemTest, ScratchFilesHaveTwoEnds) {
+  auto scratch = files_->create_scratch();
+  ASSERT_TRUE(scratch.ok()) << scratch.status().message();
+  ASSERT_TRUE(scratch->writer->append("hello").ok());
+  std::array<char, 5> buffer{};
+  EXPECT_EQ(scratch->reader->read_at(0, buffer).value(), 5U);
+  EXPECT_EQ(std::string(buffer.data(), 5), "hello");
+}
+
+}  // namespace
+}  // namespace batchwright
