@@ -30,8 +30,8 @@ struct RowKernels {
   //   a' = fma(a, cos_i, -(b * sin_i)), b' = fma(a, sin_i, b * cos_i)
   void (*rope)(float* x, const float* cos, const float* sin, int dim);
 
-  void (*add)(float* x, const float* y, int64_t n);        // x += y
-  void (*scale)(float* x, float factor, int64_t n);        // x *= factor
+  void (*add)(float* x, const float* y, int64_t n);                             // x += y
+  void (*scale)(float* x, float factor, int64_t n);                             // x *= factor
   void (*silu_mul)(const float* gate, const float* up, int64_t n, float* out);  // (g * sigmoid(g)) * u
   // GELU by tanh: (0.5 * g * (1 + tanh(sqrt(2/pi) * (g + 0.044715 * g^3)))) * u; the order of steps stands in rows.cc.
   void (*gelu_mul)(const float* gate, const float* up, int64_t n, float* out);
