@@ -1,0 +1,164 @@
+// The one decoder block that all families describe, as stages that all workers walk together.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "kernels/attention/attention.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/math/math.h"
+#include "model/kv_store.h"
+#include "model/model.h"
+#include "model/weights.h"
+
+namespace batchwright {
+
+// Rows in the form that a matrix product reads: int8 blocks, f32, or both where its matrices differ.
+class ProductInput {
+ public:
+  ProductInput() = default;
+  // For the given matrices, all of k inputs.
+  ProductInput(std::span<const PackedWeights* const> matrices, int64_t k, int64_t max_rows);
+
+  // Stores row `row`; false where it holds a value that is not finite and the form can tell.
+  bool store(const GemmKernels& kernels, int64_t row, const float* x);
+  // Readies `rows` rows for reading.
+  void finish(const GemmKernels& kernels, int64_t rows);
+  const void* activations(ElementType weights) const;
+  size_t bytes() const { return quantized_.size() + floats_.size() * sizeof(float); }
+
+ private:
+  int64_t k_ = 0;
+  AlignedBuffer<std::byte> quantized_;
+  AlignedBuffer<float> floats_;
+};
+
+class Decoder final : public Model {
+ public:
+  Decoder(ModelShape shape, ModelWeights weights, ThreadPool& pool, Isa isa, int max_rows);
+
+  const ModelShape& shape() const override { return shape_; }
+  size_t weight_bytes() const override { return weights_.bytes; }
+  int64_t parameters() const override { return weights_.parameters; }
+  size_t buffer_bytes() const override;
+  Status allocate_kv(KvFormat format, std::span<const int32_t> pages) override;
+  const ForwardResult& forward(const Step& step, const FullLogits& full_logits) override;
+  std::vector<StageCost> stage_costs() const override;
+
+ private:
+  // out[row][first_column + j] of one matrix; several make one stage where they read the same input.
+  struct Product {
+    const PackedWeights* weights = nullptr;
+    const float* bias = nullptr;
+    float* out = nullptr;
+    int64_t out_stride = 0;
+  };
+
+  // A stage is done in rounds with a barrier after each; the items of a round may run in any order on any worker.
+  struct Stage {
+    const char* name;
+    int layer;
+    int (Decoder::*rounds)() const;
+    int64_t (Decoder::*items)(const Stage& stage, int round) const;
+    void (Decoder::*run)(const Stage& stage, int round, int64_t item, int worker);
+    std::array<Product, 3> products{};
+    int product_count = 0;
+    const ProductInput* input = nullptr;
+    double seconds = 0;
+  };
+
+  // Rows of one group that meet one KV head.
+  struct AttentionItem {
+    const AttentionGroup* group;
+    int kv_head;
+    int first_row;
+    int row_count;
+  };
+
+  struct Worker {
+    AlignedBuffer<float> row;         // of the widest row
+    AlignedBuffer<float> row2;
+    AlignedBuffer<std::byte> scratch; // of the kernels
+    AlignedBuffer<float> logits;      // rows x columns of a piece of the vocabulary
+    std::vector<const void*> blocks;
+    std::vector<ArgMax> best;
+  };
+
+  void compile();
+  void add_stage(const char* name, int layer, int64_t (Decoder::*items)(const Stage&, int) const,
+                 void (Decoder::*run)(const Stage&, int, int64_t, int), int (Decoder::*rounds)() const = nullptr);
+  void add_products(const char* name, int layer, const ProductInput& input, std::initializer_list<Product> products);
+  void prepare(const Step& step);
+  void walk(int worker);
+
+  int one_round() const { return 1; }
+  int64_t row_chunks(const Stage& stage, int round) const;
+  int64_t product_items(const Stage& stage, int round) const;
+  int attention_rounds() const;
+  int64_t attention_items(const Stage& stage, int round) const;
+  int64_t final_items(const Stage& stage, int round) const;
+  int64_t argmax_items(const Stage& stage, int round) const;
+  int full_rounds() const;
+  int64_t full_items(const Stage& stage, int round) const;
+
+  void run_embed(const Stage& stage, int round, int64_t item, int worker);
+  void run_attention_norm(const Stage& stage, int round, int64_t item, int worker);
+  void run_product(const Stage& stage, int round, int64_t item, int worker);
+  void run_rope(const Stage& stage, int round, int64_t item, int worker);
+  void run_attention(const Stage& stage, int round, int64_t item, int worker);
+  void run_attention_output(const Stage& stage, int round, int64_t item, int worker);
+  void run_ffn_norm(const Stage& stage, int round, int64_t item, int worker);
+  void run_activation(const Stage& stage, int round, int64_t item, int worker);
+  void run_final_norm(const Stage& stage, int round, int64_t item, int worker);
+  void run_argmax(const Stage& stage, int round, int64_t item, int worker);
+  void run_full(const Stage& stage, int round, int64_t item, int worker);
+
+  // x += y of the former sublayer, behind its post norm where there is one.
+  void add_residual(int row, const AlignedBuffer<float>& post_norm, int worker);
+  const LayerWeights& layer_weights(int layer) const { return weights_.layers[static_cast<size_t>(layer)]; }
+  template <class F>
+  void for_rows(int64_t chunk, int64_t rows, F&& f) const;
+
+  ModelShape shape_;
+  ModelWeights weights_;
+  ThreadPool& pool_;
+  const GemmKernels& gemm_;
+  const AttentionKernels& attention_;
+  const RowKernels& rows_;
+  const int max_rows_;
+  std::vector<PageClass> page_classes_;
+  std::vector<int> class_of_layer_;
+  KvStore kv_;
+  RopeTable rope_full_;
+  RopeTable rope_windowed_;
+
+  std::vector<Stage> stages_;
+  std::vector<Worker> workers_;
+  std::array<std::atomic<int64_t>, 3> counters_{};
+
+  AlignedBuffer<float> x_;       // [rows][embedding], the residual stream
+  AlignedBuffer<float> y_;       // [rows][embedding], what a sublayer adds to it
+  AlignedBuffer<float> q_;       // [rows][heads][head_dim]
+  AlignedBuffer<float> k_, v_;   // [rows][kv_heads][head_dim]
+  AlignedBuffer<float> state_;   // [rows][heads][2 + head_dim]
+  AlignedBuffer<float> gate_, up_;  // [rows][feed_forward]
+  AlignedBuffer<float> full_logits_;  // [kFullRows][vocabulary], taken on first use
+  ProductInput normed_, attended_, activated_, final_;
+  std::vector<ProductInput> full_inputs_;
+
+  // Of the step under way.
+  const Step* step_ = nullptr;
+  const FullLogits* consumer_ = nullptr;
+  int rows_now_ = 0;
+  int64_t panels_per_item_ = 1;
+  std::vector<std::vector<std::vector<AttentionItem>>> attention_items_;  // [class][level]
+  std::vector<int> argmax_rows_;  // indices into step.logits
+  std::vector<int> full_rows_;
+  ForwardResult result_;
+  int attention_layer_ = 0;
+};
+
+}  // namespace batchwright
