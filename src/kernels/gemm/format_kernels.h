@@ -1,0 +1,55 @@
+// What a file compiled for one instruction set sees and exports: plain pointers and functions, no std types, so that it
+// emits no symbol that others could link to (docs/conventions: instruction sets).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace batchwright {
+
+// GemmArgs, taken apart.
+struct RawGemm {
+  const uint8_t* panels = nullptr;  // of all panels
+  size_t panel_bytes = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  int64_t panel_begin = 0;
+  int64_t panel_end = 0;
+  const void* activations = nullptr;
+  int64_t rows = 0;
+  const float* bias = nullptr;
+  float* out = nullptr;
+  int64_t out_stride = 0;
+  int64_t out_first_column = 0;
+  void* scratch = nullptr;
+};
+
+using RunFormat = void (*)(const RawGemm&);
+
+struct QuantizedFormatKernels {
+  RunFormat q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k;
+};
+
+struct FloatFormatKernels {
+  RunFormat f32, f16, bf16;
+};
+
+struct ActivationKernels {
+  bool (*quantize_row)(const float* x, int64_t k, int64_t row, void* quantized);
+};
+
+// Scratch: first the unpacked part of a panel, then f32 sums [rows rounded up][16], and as much twice more for the
+// scalar reference's super-blocks.
+inline constexpr size_t kUnpackedBytes = 32 * 1024;
+inline constexpr int64_t kSumRowsMultiple = 24;
+
+extern const QuantizedFormatKernels kQuantizedScalar;
+extern const QuantizedFormatKernels kQuantizedAvx2;
+extern const QuantizedFormatKernels kQuantizedVnni;
+extern const FloatFormatKernels kFloatScalar;
+extern const FloatFormatKernels kFloatAvx2;
+extern const FloatFormatKernels kFloatAvx512;
+extern const ActivationKernels kActivationsScalar;
+extern const ActivationKernels kActivationsAvx2;
+
+}  // namespace batchwright

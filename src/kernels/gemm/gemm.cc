@@ -1,0 +1,111 @@
+#include "kernels/gemm/gemm.h"
+
+#include <cstring>
+
+#include "base/check.h"
+#include "kernels/gemm/activations.h"
+#include "kernels/gemm/format_kernels.h"
+#include "kernels/gemm/layout.h"
+
+namespace batchwright {
+namespace {
+
+RawGemm take_apart(const GemmArgs& args) {
+  const PackedWeights& w = *args.weights;
+  BATCHWRIGHT_CHECK(0 <= args.panel_begin && args.panel_end <= w.panels());
+  return {
+      .panels = w.data.data(),
+      .panel_bytes = packed_panel_bytes(w.type, w.k),
+      .n = w.n,
+      .k = w.k,
+      .panel_begin = args.panel_begin,
+      .panel_end = args.panel_end,
+      .activations = args.activations,
+      .rows = args.rows,
+      .bias = args.bias,
+      .out = args.out,
+      .out_stride = args.out_stride,
+      .out_first_column = args.out_first_column,
+      .scratch = args.scratch,
+  };
+}
+
+template <const QuantizedFormatKernels& kQuantized, const FloatFormatKernels& kFloat>
+void run(const GemmArgs& args) {
+  const RawGemm raw = take_apart(args);
+  switch (args.weights->type) {
+    case ElementType::kF32:
+      return kFloat.f32(raw);
+    case ElementType::kF16:
+      return kFloat.f16(raw);
+    case ElementType::kBF16:
+      return kFloat.bf16(raw);
+    case ElementType::kQ4_0:
+      return kQuantized.q4_0(raw);
+    case ElementType::kQ4_1:
+      return kQuantized.q4_1(raw);
+    case ElementType::kQ5_0:
+      return kQuantized.q5_0(raw);
+    case ElementType::kQ5_1:
+      return kQuantized.q5_1(raw);
+    case ElementType::kQ8_0:
+      return kQuantized.q8_0(raw);
+    case ElementType::kQ4_K:
+      return kQuantized.q4_k(raw);
+    case ElementType::kQ5_K:
+      return kQuantized.q5_k(raw);
+    case ElementType::kQ6_K:
+      return kQuantized.q6_k(raw);
+  }
+}
+
+template <const ActivationKernels& kActivations>
+bool quantize_row(const float* x, int64_t k, int64_t row, void* quantized) {
+  return kActivations.quantize_row(x, k, row, quantized);
+}
+
+void pad_rows(int64_t rows, int64_t k, void* quantized) {
+  const int64_t blocks = k / 32;
+  const int64_t used = rows % kStripRows;
+  if (used == 0) return;
+  auto* strip = static_cast<StripBlock*>(quantized) + rows / kStripRows * blocks;
+  for (int64_t b = 0; b < blocks; ++b) {
+    for (int64_t lane = used; lane < kStripRows; ++lane) {
+      for (auto& group : strip[b].q) std::memset(group[lane], 0, sizeof group[lane]);
+      for (int pair = 0; pair < 2; ++pair) {
+        strip[b].sum16[lane][pair] = strip[b].sum32[0][lane][pair] = strip[b].sum32[1][lane][pair] = 0;
+      }
+      strip[b].d[lane] = strip[b].d_sum[lane] = 0;
+    }
+  }
+}
+
+const GemmKernels kTable[] = {
+    {Isa::kScalar, run<kQuantizedScalar, kFloatScalar>, quantize_row<kActivationsScalar>, pad_rows},
+};
+
+}  // namespace
+
+bool uses_quantized_activations(ElementType type) { return is_quantized(type); }
+
+size_t gemm_scratch_bytes(int64_t rows, int64_t k) {
+  (void)k;
+  const int64_t padded = (rows + kSumRowsMultiple - 1) / kSumRowsMultiple * kSumRowsMultiple;
+  return kUnpackedBytes + static_cast<size_t>(padded) * kPanelColumns * sizeof(float) * 3;
+}
+
+size_t quantized_rows_bytes(int64_t rows, int64_t k) {
+  return static_cast<size_t>((rows + kStripRows - 1) / kStripRows) * strip_bytes(k);
+}
+
+const GemmKernels& gemm_kernels(Isa isa) {
+  const GemmKernels* best = &kTable[0];
+  for (const GemmKernels& kernels : kTable) {
+    if (kernels.isa <= isa) best = &kernels;
+  }
+  return *best;
+}
+
+std::span<const GemmKernels> all_gemm_kernels() { return kTable; }
+
+}  // namespace batchwright

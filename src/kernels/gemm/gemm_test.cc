@@ -1,0 +1,467 @@
+#include "kernels/gemm/gemm.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/gemm/activations.h"
+#include "platform/cpu.h"
+#include "tensor/block_formats.h"
+#include "tensor/dequantize.h"
+#include "tensor/half.h"
+#include "tensor/quantize.h"
+
+namespace batchwright {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+enum class Codes { kRandom, kZeros, kOnes };  // the bits of the blocks, scales aside
+enum class Scales { kOrdinary, kSubnormal, kLargest };
+enum class Inputs { kRandom, kSaturated, kMixed };  // kMixed: blocks of zeros, tiny and huge values
+
+struct Shape {
+  ElementType type;
+  int64_t n;
+  int64_t k;
+  int64_t rows;
+};
+
+uint16_t random_scale(Scales kind, std::mt19937& random) {
+  const auto bits = static_cast<uint16_t>(random());
+  switch (kind) {
+    case Scales::kOrdinary:
+      return static_cast<uint16_t>((bits & 0x83ff) | 0x2000);  // about +-0.01
+    case Scales::kSubnormal:
+      return static_cast<uint16_t>(bits & 0x83ff);
+    case Scales::kLargest:
+      return static_cast<uint16_t>(bits & 0x8000) | 0x7bff;
+  }
+  return 0;
+}
+
+// The file's rows of a matrix.
+std::vector<std::byte> make_rows(ElementType type, int64_t n, int64_t k, Codes codes, Scales scales,
+                                 std::mt19937& random) {
+  const size_t row = row_bytes(type, k).value();
+  std::vector<std::byte> bytes(static_cast<size_t>(n) * row);
+  if (!is_quantized(type)) {
+    std::vector<float> values(static_cast<size_t>(k));
+    std::normal_distribution<float> normal(0, scales == Scales::kSubnormal ? 1e-6F : 0.05F);
+    for (int64_t i = 0; i < n; ++i) {
+      for (float& value : values) value = codes == Codes::kZeros ? -0.0F : normal(random);
+      quantize_row(type, values.data(), k, bytes.data() + static_cast<size_t>(i) * row);
+    }
+    return bytes;
+  }
+  const ElementTypeInfo& info = element_type_info(type);
+  for (std::byte& byte : bytes) {
+    byte = codes == Codes::kRandom ? static_cast<std::byte>(random()) : std::byte(codes == Codes::kZeros ? 0 : 0xff);
+  }
+  for (size_t at = 0; at < bytes.size(); at += static_cast<size_t>(info.block_bytes)) {
+    const auto put = [&](size_t offset) {
+      const uint16_t scale = random_scale(scales, random);
+      std::memcpy(&bytes[at + offset], &scale, sizeof scale);
+    };
+    if (type == ElementType::kQ6_K) {
+      put(offsetof(BlockQ6_K, d));
+      continue;
+    }
+    put(0);
+    if (type == ElementType::kQ4_1 || type == ElementType::kQ5_1 || type == ElementType::kQ4_K ||
+        type == ElementType::kQ5_K) {
+      put(2);
+    }
+    // The sign bit alone: the least value that Q8_0 can hold.
+    if (type == ElementType::kQ8_0 && codes == Codes::kZeros) {
+      std::memset(&bytes[at + offsetof(BlockQ8_0, qs)], 0x80, 32);
+    }
+  }
+  return bytes;
+}
+
+std::vector<float> make_inputs(int64_t rows, int64_t k, Inputs kind, std::mt19937& random) {
+  std::vector<float> x(static_cast<size_t>(rows * k));
+  std::normal_distribution<float> normal;
+  for (size_t i = 0; i < x.size(); ++i) {
+    switch (kind) {
+      case Inputs::kRandom:
+        x[i] = normal(random);
+        break;
+      case Inputs::kSaturated:  // +-127 after rounding; whole rows of one sign among them
+        x[i] = (i / static_cast<size_t>(k)) % 3 == 0   ? 1.5F
+               : (i / static_cast<size_t>(k)) % 3 == 1 ? -1.5F
+               : (random() & 1) != 0                   ? 1.5F
+                                                       : -1.5F;
+        break;
+      case Inputs::kMixed: {
+        const size_t block = i / 32 % 5;
+        x[i] = normal(random) * (block == 0 ? 0.0F : block == 1 ? 0x1p-101F : block == 2 ? 1e30F : 1.0F);
+        break;
+      }
+    }
+  }
+  return x;
+}
+
+// Weights and inputs of one case, and the run of one set of kernels on them.
+struct Problem {
+  Problem(Shape s, Codes codes, Scales scales, Inputs inputs, uint32_t seed) : shape(s) {
+    std::mt19937 random(seed);
+    rows_bytes = make_rows(s.type, s.n, s.k, codes, scales, random);
+    weights = std::move(make_packed_weights(s.type, s.n, s.k)).value();
+    pack_panels(weights, rows_bytes.data(), 0, weights.panels());
+    x = make_inputs(s.rows, s.k, inputs, random);
+    for (int64_t i = 0; i < s.n; ++i) bias.push_back(static_cast<float>(i) * 0.25F - 3);
+  }
+
+  AlignedBuffer<uint8_t> quantize(const GemmKernels& kernels) const {
+    AlignedBuffer<uint8_t> q(quantized_rows_bytes(shape.rows, shape.k));
+    std::memset(q.data(), 0xee, q.size());
+    for (int64_t r = 0; r < shape.rows; ++r) {
+      EXPECT_TRUE(kernels.quantize_row(x.data() + r * shape.k, shape.k, r, q.data()));
+    }
+    kernels.pad_rows(shape.rows, shape.k, q.data());
+    return q;
+  }
+
+  // The output with what surrounds it: [rows + 1][stride], kUntouched where nothing may be written.
+  static constexpr float kUntouched = 12345.0F;
+  static constexpr int64_t kGap = 3;
+  std::vector<float> run(const GemmKernels& kernels, bool with_bias, std::vector<int64_t> cuts = {}) const {
+    const AlignedBuffer<uint8_t> q =
+        uses_quantized_activations(shape.type) ? quantize(kernels) : AlignedBuffer<uint8_t>();
+    AlignedBuffer<uint8_t> scratch(gemm_scratch_bytes(shape.rows, shape.k));
+    std::memset(scratch.data(), 0xff, scratch.size());
+    const int64_t stride = shape.n + kGap;
+    std::vector<float> out(static_cast<size_t>((shape.rows + 1) * stride), kUntouched);
+    cuts.insert(cuts.begin(), 0);
+    cuts.push_back(weights.panels());
+    for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+      kernels.run(
+          {.weights = &weights,
+           .panel_begin = cuts[i],
+           .panel_end = cuts[i + 1],
+           .activations = uses_quantized_activations(shape.type) ? static_cast<const void*>(q.data()) : x.data(),
+           .rows = shape.rows,
+           .bias = with_bias ? bias.data() : nullptr,
+           .out = out.data(),
+           .out_stride = stride,
+           .out_first_column = 0,
+           .scratch = scratch.data()});
+    }
+    return out;
+  }
+
+  Shape shape;
+  std::vector<std::byte> rows_bytes;
+  PackedWeights weights;
+  std::vector<float> x;
+  std::vector<float> bias;
+};
+
+std::string describe(const Shape& s, const GemmKernels& kernels) {
+  return std::string(element_type_name(s.type)) + " n=" + std::to_string(s.n) + " k=" + std::to_string(s.k) +
+         " rows=" + std::to_string(s.rows) + " " + isa_name(kernels.isa);
+}
+
+// NaNs compare equal whatever their payload.
+::testing::AssertionResult same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size()) return ::testing::AssertionFailure() << a.size() << " and " << b.size() << " values";
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    if (std::bit_cast<uint32_t>(a[i]) != std::bit_cast<uint32_t>(b[i])) {
+      return ::testing::AssertionFailure() << "at " << i << ": " << a[i] << " and " << b[i];
+    }
+  }
+  return ::testing::AssertionSuccess();
+}
+
+// The stronger sets that this machine has; says which it lacks.
+std::vector<GemmKernels> stronger_kernels() {
+  std::vector<GemmKernels> kernels;
+  for (const GemmKernels& candidate : all_gemm_kernels()) {
+    if (candidate.isa == Isa::kScalar) continue;
+    if (machine_has(candidate.isa)) {
+      kernels.push_back(candidate);
+    } else {
+      std::printf("[ SKIPPED  ] this machine has no %s\n", isa_name(candidate.isa));
+    }
+  }
+  return kernels;
+}
+
+bool fits(ElementType type, int64_t k) { return k % element_type_info(type).block_elements == 0; }
+
+TEST(GemmScalar, AgreesWithDoublesOfDequantizedValues) {
+  for (const ElementTypeInfo& info : kElementTypes) {
+    const Shape shape{info.type, 21, 512, 5};
+    const Problem problem(shape, Codes::kRandom, Scales::kOrdinary, Inputs::kRandom, 1);
+    const GemmKernels& scalar = gemm_kernels(Isa::kScalar);
+    const std::vector<float> out = problem.run(scalar, false);
+    const AlignedBuffer<uint8_t> quantized = problem.quantize(scalar);
+    const auto* strips = reinterpret_cast<const StripBlock*>(quantized.data());
+    const size_t bytes = row_bytes(info.type, shape.k).value();
+    std::vector<float> w(static_cast<size_t>(shape.k));
+    for (int64_t n = 0; n < shape.n; ++n) {
+      dequantize_row(info.type, problem.rows_bytes.data() + static_cast<size_t>(n) * bytes, shape.k, w.data());
+      for (int64_t row = 0; row < shape.rows; ++row) {
+        double sum = 0;
+        double magnitude = 0;
+        for (int64_t i = 0; i < shape.k; ++i) {
+          double x = problem.x[static_cast<size_t>(row * shape.k + i)];
+          if (is_quantized(info.type)) {
+            const StripBlock& block = strips[row / 4 * (shape.k / 32) + i / 32];
+            const double rounded = static_cast<double>(block.d[row % 4]) * block.q[i % 32 / 4][row % 4][i % 4];
+            ASSERT_NEAR(rounded, x, block.d[row % 4] * 0.5001);
+            x = rounded;
+          }
+          sum += w[static_cast<size_t>(i)] * x;
+          // Largest weight of the formats with these scales: products may cancel inside a block.
+          magnitude += std::abs(x);
+        }
+        const double largest =
+            *std::max_element(w.begin(), w.end(), [](float a, float b) { return std::abs(a) < std::abs(b); });
+        const double bound = std::ldexp(magnitude * std::abs(largest) * 40, -24);
+        ASSERT_NEAR(out[static_cast<size_t>(row * (shape.n + Problem::kGap) + n)], sum, bound)
+            << info.name << " row " << row << " column " << n;
+      }
+    }
+  }
+}
+
+TEST(GemmPacking, RowsComeBackAsDequantized) {
+  for (const ElementTypeInfo& info : kElementTypes) {
+    for (const int64_t n : {1, 16, 37}) {
+      const Problem problem({info.type, n, 512, 1}, Codes::kRandom, Scales::kOrdinary, Inputs::kRandom,
+                            static_cast<uint32_t>(n));
+      const size_t bytes = row_bytes(info.type, 512).value();
+      std::vector<float> expected(512);
+      std::vector<float> actual(512);
+      for (int64_t row = 0; row < n; ++row) {
+        dequantize_row(info.type, problem.rows_bytes.data() + static_cast<size_t>(row) * bytes, 512, expected.data());
+        unpack_row(problem.weights, row, actual.data());
+        ASSERT_TRUE(same_bits(expected, actual)) << info.name << " row " << row;
+      }
+    }
+  }
+}
+
+TEST(GemmPacking, PiecesGiveTheSameBytes) {
+  for (const ElementTypeInfo& info : kElementTypes) {
+    std::mt19937 random(7);
+    const auto rows = make_rows(info.type, 70, 256, Codes::kRandom, Scales::kOrdinary, random);
+    const size_t bytes = row_bytes(info.type, 256).value();
+    PackedWeights whole = std::move(make_packed_weights(info.type, 70, 256)).value();
+    PackedWeights pieces = std::move(make_packed_weights(info.type, 70, 256)).value();
+    pack_panels(whole, rows.data(), 0, 5);
+    pack_panels(pieces, rows.data() + 32 * bytes, 2, 5);
+    pack_panels(pieces, rows.data(), 0, 2);
+    ASSERT_EQ(whole.data.size(), pieces.data.size());
+    EXPECT_EQ(std::memcmp(whole.data.data(), pieces.data.data(), whole.data.size()), 0) << info.name;
+    EXPECT_LE(static_cast<double>(packed_panel_bytes(info.type, 256)), 16.0 * 1.1 * static_cast<double>(bytes));
+  }
+}
+
+TEST(GemmPacking, RefusesShapesThatDoNotFit) {
+  EXPECT_FALSE(make_packed_weights(ElementType::kQ4_K, 16, 128).ok());
+  EXPECT_FALSE(make_packed_weights(ElementType::kQ4_0, 16, 33).ok());
+  EXPECT_FALSE(make_packed_weights(ElementType::kF32, 0, 32).ok());
+  EXPECT_FALSE(make_packed_weights(ElementType::kF32, int64_t{1} << 40, int64_t{1} << 40).ok());
+  EXPECT_TRUE(make_packed_weights(ElementType::kF32, 1, 1).ok());
+}
+
+TEST(GemmKernels, QuantizedRowsHaveTheBitsOfTheScalar) {
+  const GemmKernels& scalar = gemm_kernels(Isa::kScalar);
+  for (const GemmKernels& kernels : stronger_kernels()) {
+    for (const int64_t rows : {1, 3, 4, 7}) {
+      for (const Inputs inputs : {Inputs::kRandom, Inputs::kSaturated, Inputs::kMixed}) {
+        const Problem problem({ElementType::kQ8_0, 1, 224, rows}, Codes::kRandom, Scales::kOrdinary, inputs, 3);
+        const AlignedBuffer<uint8_t> a = problem.quantize(scalar);
+        const AlignedBuffer<uint8_t> b = problem.quantize(kernels);
+        EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size()), 0) << isa_name(kernels.isa) << " rows " << rows;
+      }
+    }
+  }
+}
+
+TEST(GemmKernels, RoundsHalvesToEvenAndKeepsTheBounds) {
+  for (const GemmKernels& kernels : all_gemm_kernels()) {
+    if (!machine_has(kernels.isa)) continue;
+    std::vector<float> x(32, 0.0F);
+    x[0] = 127;  // so that x is its own quotient
+    x[1] = 2.5F;
+    x[2] = 3.5F;
+    x[3] = -0.5F;
+    x[4] = -127;
+    x[31] = -1.5F;
+    AlignedBuffer<uint8_t> q(quantized_rows_bytes(1, 32));
+    EXPECT_TRUE(kernels.quantize_row(x.data(), 32, 0, q.data()));
+    const auto& block = *reinterpret_cast<const StripBlock*>(q.data());
+    EXPECT_EQ(block.d[0], 1.0F);
+    EXPECT_EQ(block.q[0][0][0], 127);
+    EXPECT_EQ(block.q[0][0][1], 2);
+    EXPECT_EQ(block.q[0][0][2], 4);
+    EXPECT_EQ(block.q[0][0][3], 0);
+    EXPECT_EQ(block.q[1][0][0], -127);
+    EXPECT_EQ(block.q[7][0][3], -2);
+    EXPECT_EQ(block.d_sum[0], 4.0F);
+    EXPECT_EQ(block.sum16[0][0], -16 * (127 + 2 - 127));
+    EXPECT_EQ(block.sum16[0][1], -16 * (4 - 2));
+    EXPECT_EQ(block.sum32[0][0][0], -32 * (127 + 2 - 127));
+    EXPECT_EQ(block.sum32[1][0][1], -32 * -2);
+  }
+}
+
+TEST(GemmKernels, RowsThatAreNotFiniteBecomeZerosAndAreReported) {
+  for (const GemmKernels& kernels : all_gemm_kernels()) {
+    if (!machine_has(kernels.isa)) continue;
+    for (const float bad : {kNaN, -kNaN, kInf, -kInf}) {
+      for (const size_t place : {0, 5, 63, 95}) {
+        std::vector<float> x(96, 1.0F);
+        x[place] = bad;
+        AlignedBuffer<uint8_t> q(quantized_rows_bytes(4, 96));
+        std::memset(q.data(), 0xee, q.size());
+        EXPECT_FALSE(kernels.quantize_row(x.data(), 96, 2, q.data()));
+        for (int b = 0; b < 3; ++b) {
+          const StripBlock& block = reinterpret_cast<const StripBlock*>(q.data())[b];
+          for (const auto& group : block.q) {
+            for (const int8_t v : group[2]) EXPECT_EQ(v, 0);
+            for (const int8_t v : group[1]) EXPECT_EQ(static_cast<uint8_t>(v), 0xee);  // others' rows are theirs
+          }
+          EXPECT_EQ(block.d[2], 0);
+          EXPECT_EQ(block.d_sum[2], 0);
+          EXPECT_EQ(block.sum16[2][0], 0);
+          EXPECT_EQ(block.sum32[1][2][1], 0);
+        }
+      }
+    }
+    // The largest finite value is no infinity, and what is below 2^-100 is zero.
+    std::vector<float> x(32, std::numeric_limits<float>::max());
+    AlignedBuffer<uint8_t> q(quantized_rows_bytes(1, 32));
+    EXPECT_TRUE(kernels.quantize_row(x.data(), 32, 0, q.data()));
+    EXPECT_EQ(reinterpret_cast<const StripBlock*>(q.data())->q[3][0][1], 127);
+    x.assign(32, std::nextafter(0x1p-100F, 0.0F));
+    EXPECT_TRUE(kernels.quantize_row(x.data(), 32, 0, q.data()));
+    EXPECT_EQ(reinterpret_cast<const StripBlock*>(q.data())->d[0], 0);
+    x.assign(32, 0x1p-100F);
+    EXPECT_TRUE(kernels.quantize_row(x.data(), 32, 0, q.data()));
+    EXPECT_GT(reinterpret_cast<const StripBlock*>(q.data())->d[0], 0);
+  }
+}
+
+TEST(GemmKernels, OddShapesHaveTheBitsOfTheScalar) {
+  const std::vector<GemmKernels> stronger = stronger_kernels();
+  for (const ElementTypeInfo& info : kElementTypes) {
+    std::vector<Shape> shapes;
+    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 31, 64, 67}) {
+      for (const int64_t k : {32, 96, 256, 896}) {
+        if (fits(info.type, k)) shapes.push_back({info.type, 19, k, rows});
+      }
+    }
+    shapes.push_back({info.type, 16, 4864, 5});
+    shapes.push_back({info.type, 1, 2304, 9});
+    if (fits(info.type, 7)) shapes.push_back({info.type, 33, 7, 7});
+    uint32_t seed = 100;
+    for (const Shape& shape : shapes) {
+      const Problem problem(shape, Codes::kRandom, Scales::kOrdinary, Inputs::kRandom, seed++);
+      const std::vector<float> expected = problem.run(gemm_kernels(Isa::kScalar), false);
+      for (const GemmKernels& kernels : stronger) {
+        ASSERT_TRUE(same_bits(expected, problem.run(kernels, false))) << describe(shape, kernels);
+      }
+    }
+  }
+}
+
+TEST(GemmKernels, ExtremesHaveTheBitsOfTheScalar) {
+  const std::vector<GemmKernels> stronger = stronger_kernels();
+  for (const ElementTypeInfo& info : kElementTypes) {
+    const Shape shape{info.type, 18, 512, 14};
+    for (const Codes codes : {Codes::kRandom, Codes::kZeros, Codes::kOnes}) {
+      for (const Scales scales : {Scales::kOrdinary, Scales::kSubnormal, Scales::kLargest}) {
+        for (const Inputs inputs : {Inputs::kRandom, Inputs::kSaturated, Inputs::kMixed}) {
+          const Problem problem(shape, codes, scales, inputs, 11);
+          const std::vector<float> expected = problem.run(gemm_kernels(Isa::kScalar), true);
+          for (const GemmKernels& kernels : stronger) {
+            ASSERT_TRUE(same_bits(expected, problem.run(kernels, true)))
+                << describe(shape, kernels) << " codes " << static_cast<int>(codes) << " scales "
+                << static_cast<int>(scales) << " inputs " << static_cast<int>(inputs);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(GemmKernels, ARowDoesNotDependOnTheOthersNorOnTheRanges) {
+  for (const GemmKernels& kernels : all_gemm_kernels()) {
+    if (!machine_has(kernels.isa)) continue;
+    for (const ElementTypeInfo& info : kElementTypes) {
+      const Problem problem({info.type, 75, 256, 11}, Codes::kRandom, Scales::kOrdinary, Inputs::kRandom, 5);
+      const std::vector<float> all = problem.run(kernels, true);
+      EXPECT_TRUE(same_bits(all, problem.run(kernels, true, {1, 2, 4}))) << describe(problem.shape, kernels);
+      const auto stride = static_cast<size_t>(problem.shape.n + Problem::kGap);
+      for (const size_t row : {size_t{0}, size_t{6}, size_t{10}}) {
+        Problem alone({info.type, 75, 256, 1}, Codes::kRandom, Scales::kOrdinary, Inputs::kRandom, 5);
+        alone.x.assign(problem.x.begin() + static_cast<ptrdiff_t>(row) * 256,
+                       problem.x.begin() + static_cast<ptrdiff_t>(row + 1) * 256);
+        const std::vector<float> out = alone.run(kernels, true);
+        EXPECT_EQ(std::memcmp(out.data(), all.data() + row * stride, 75 * sizeof(float)), 0)
+            << describe(problem.shape, kernels) << " row " << row;
+      }
+    }
+  }
+}
+
+TEST(GemmKernels, WriteNothingBeyondTheirColumns) {
+  for (const GemmKernels& kernels : all_gemm_kernels()) {
+    if (!machine_has(kernels.isa)) continue;
+    for (const ElementTypeInfo& info : kElementTypes) {
+      const Problem problem({info.type, 37, 256, 6}, Codes::kRandom, Scales::kOrdinary, Inputs::kRandom, 6);
+      const std::vector<float> out = problem.run(kernels, true);
+      const size_t stride = 37 + Problem::kGap;
+      for (size_t i = 0; i < out.size(); ++i) {
+        const bool inside = i / stride < 6 && i % stride < 37;
+        ASSERT_EQ(out[i] == Problem::kUntouched, !inside) << describe(problem.shape, kernels) << " at " << i;
+      }
+      // Panels 1 and 2 alone, written from column 16 on to the start of the output.
+      const AlignedBuffer<uint8_t> q =
+          uses_quantized_activations(info.type) ? problem.quantize(kernels) : AlignedBuffer<uint8_t>();
+      AlignedBuffer<uint8_t> scratch(gemm_scratch_bytes(6, 256));
+      std::vector<float> part(6 * 21 + 1, Problem::kUntouched);
+      kernels.run({.weights = &problem.weights,
+                   .panel_begin = 1,
+                   .panel_end = 3,
+                   .activations = q.size() != 0 ? static_cast<const void*>(q.data()) : problem.x.data(),
+                   .rows = 6,
+                   .bias = problem.bias.data(),
+                   .out = part.data(),
+                   .out_stride = 21,
+                   .out_first_column = 16,
+                   .scratch = scratch.data()});
+      for (size_t row = 0; row < 6; ++row) {
+        EXPECT_EQ(std::memcmp(&part[row * 21], &out[row * stride + 16], 21 * sizeof(float)), 0)
+            << describe(problem.shape, kernels);
+      }
+      EXPECT_EQ(part.back(), Problem::kUntouched);
+    }
+  }
+}
+
+TEST(GemmTable, WeakerSetsStandInForMissingOnes) {
+  EXPECT_EQ(gemm_kernels(Isa::kScalar).isa, Isa::kScalar);
+  for (const GemmKernels& kernels : all_gemm_kernels()) EXPECT_EQ(gemm_kernels(kernels.isa).isa, kernels.isa);
+  EXPECT_LE(gemm_kernels(Isa::kAmx).isa, Isa::kAmx);
+  EXPECT_EQ(gemm_kernels(Isa::kAmx).isa, all_gemm_kernels().back().isa);
+}
+
+}  // namespace
+}  // namespace batchwright
