@@ -43,13 +43,14 @@ struct SampledToken {
   std::optional<TokenLogprobs> logprobs;  // where the sampler was made with top_logprobs >= 0
 };
 
-// Working memory of `sample`: at most 16 bytes a vocabulary entry once grown. Any number of samplers may use one after
-// another; one at a time.
+// Working memory of `sample`: up to 28 bytes a vocabulary entry once grown. Any number of samplers may use one, one at
+// a time.
 struct SamplerScratch {
+  std::vector<float> raw_logits;
+  std::vector<double> cumulative;
   std::vector<uint64_t> candidates;
   std::vector<uint64_t> sorting;
   std::vector<uint32_t> histogram;
-  std::vector<double> cumulative;
 };
 
 // Chooses the tokens of one choice of one request. Not thread-safe; different samplers are independent of each other.
@@ -80,7 +81,9 @@ class Sampler {
   void accept(TokenId token);
 
  private:
+  bool changes_logits(std::span<const TokenId> suppressed) const;
   void adjust_logits(std::span<float> logits, std::span<const TokenId> suppressed) const;
+  bool is_filtered() const;
 
   SamplingParams params_;
   const RowKernels* kernels_;

@@ -23,10 +23,10 @@ class StopStrings {
   static constexpr size_t kBytesMax = size_t{4} << 20;
 
   // Without any string: nothing ever matches.
-  StopStrings() : StopStrings({}, 0) {}
+  StopStrings() : StopStrings(std::vector<std::string_view>()) {}
 
-  // Time and memory are linear in the bytes (about 17 bytes each; time with the logarithm of their number). Empty
-  // strings are ignored. Fails (kResourceExhausted) beyond kBytesMax.
+  // Memory is linear in the bytes (17 for each), time too but for sorting the strings. Empty strings are ignored.
+  // Fails (kResourceExhausted) beyond kBytesMax.
   static Result<StopStrings> make(std::span<const std::string> strings);
 
   bool empty() const { return states_.size() <= 1; }
@@ -43,7 +43,7 @@ class StopStrings {
     uint32_t match = 0;  // length of the longest string that ends here; 0: none
   };
 
-  StopStrings(std::vector<std::string_view> strings, size_t bytes);
+  explicit StopStrings(std::vector<std::string_view> strings);
   uint32_t child(uint32_t state, unsigned char byte) const;  // 0: none
   uint32_t next(uint32_t state, unsigned char byte) const;
 

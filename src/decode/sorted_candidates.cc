@@ -1,0 +1,77 @@
+#include "decode/sorted_candidates.h"
+
+#include <algorithm>
+#include <array>
+
+namespace batchwright::decode {
+namespace {
+
+// A bucket is a magnitude's exponent with the upper 4 bits of its mantissa: 16 an octave.
+constexpr int kBucketShift = 19;
+constexpr size_t kBuckets = size_t{1} << (31 - kBucketShift);
+constexpr size_t kFirstStep = 256;
+constexpr size_t kStepGrowth = 8;
+constexpr size_t kRadixSortMin = 2048;
+
+uint32_t magnitude(float scaled) { return std::bit_cast<uint32_t>(scaled) & 0x7FFFFFFF; }
+
+// Stable, by the magnitude alone: the ids come in ascending order. Least significant digit first.
+void radix_sort(std::span<uint64_t> keys, std::vector<uint64_t>& spare) {
+  constexpr int kDigitBits = 11;
+  constexpr size_t kDigits = size_t{1} << kDigitBits;
+  if (spare.size() < keys.size()) spare.resize(keys.size());
+  std::span<uint64_t> from = keys;
+  std::span<uint64_t> to(spare.data(), keys.size());
+  for (int shift = 32; shift < 64; shift += kDigitBits) {
+    std::array<uint32_t, kDigits> place{};
+    for (const uint64_t key : from) ++place[(key >> shift) & (kDigits - 1)];
+    uint32_t sum = 0;
+    for (uint32_t& p : place) {
+      const uint32_t count = p;
+      p = sum;
+      sum += count;
+    }
+    for (const uint64_t key : from) to[place[(key >> shift) & (kDigits - 1)]++] = key;
+    std::swap(from, to);
+  }
+  // An odd number of passes leaves the result in `spare`.
+  if (from.data() != keys.data()) std::copy(from.begin(), from.end(), keys.begin());
+}
+
+}  // namespace
+
+SortedCandidates::SortedCandidates(std::span<const float> scaled, int expected, SamplerScratch& scratch)
+    : scaled_(scaled),
+      wanted_(std::max(kFirstStep, static_cast<size_t>(std::max(expected, 0)))),
+      keys_(scratch.candidates),
+      spare_(scratch.sorting),
+      histogram_(scratch.histogram) {
+  keys_.clear();
+  histogram_.assign(kBuckets, 0);
+  for (const float s : scaled_) ++histogram_[magnitude(s) >> kBucketShift];
+}
+
+bool SortedCandidates::extend() {
+  const uint32_t first = bucket_;
+  size_t count = 0;
+  while (bucket_ < kBuckets && count < wanted_) count += histogram_[bucket_++];
+  if (count == 0) return false;
+  wanted_ *= kStepGrowth;
+
+  const size_t begin = keys_.size();
+  keys_.resize(begin + count);
+  uint64_t* out = keys_.data() + begin;
+  for (size_t id = 0; id < scaled_.size(); ++id) {
+    const uint32_t bits = magnitude(scaled_[id]);
+    if ((bits >> kBucketShift) - first < bucket_ - first) *out++ = uint64_t{bits} << 32 | id;
+  }
+  const std::span<uint64_t> fresh(keys_.data() + begin, count);
+  if (count < kRadixSortMin) {
+    std::sort(fresh.begin(), fresh.end());
+  } else {
+    radix_sort(fresh, spare_);
+  }
+  return true;
+}
+
+}  // namespace batchwright::decode
