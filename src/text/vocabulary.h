@@ -7,11 +7,11 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "batchwright/request.h"
 #include "batchwright/status.h"
+#include "text/tokenizer_text_index.h"
 
 namespace batchwright {
 
@@ -139,8 +139,8 @@ class Vocabulary {
   std::vector<TokenType> types_;
   std::vector<float> scores_;
   std::vector<Merge> merges_;
-  std::unordered_map<std::string_view, TokenId> by_text_;  // views into texts_
-  std::vector<TokenId> byte_tokens_;                       // 256, -1 for none
+  TextIndex by_text_;
+  std::vector<TokenId> byte_tokens_;  // 256, -1 for none
   std::optional<TokenId> bos_, eos_, eot_, unknown_, padding_;
   bool add_bos_ = false;
   bool add_eos_ = false;
