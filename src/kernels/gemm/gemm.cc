@@ -82,6 +82,7 @@ void pad_rows(int64_t rows, int64_t k, void* quantized) {
 
 const GemmKernels kTable[] = {
     {Isa::kScalar, run<kQuantizedScalar, kFloatScalar>, quantize_row<kActivationsScalar>, pad_rows},
+    {Isa::kAvx2, run<kQuantizedAvx2, kFloatAvx2>, quantize_row<kActivationsAvx2>, pad_rows},
 };
 
 }  // namespace

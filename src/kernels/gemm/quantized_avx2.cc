@@ -1,0 +1,137 @@
+// Quantised weights with AVX2: for each panel, unpack a part of k into the first-level cache, multiply it with all
+// strips of rows, go on with the next part.
+#include <immintrin.h>
+
+#include "kernels/gemm/format_kernels.h"
+#include "kernels/gemm/store_avx2.h"
+#include "kernels/gemm/tiles_avx2.h"
+#include "kernels/gemm/unpack_avx2.h"
+
+namespace batchwright {
+namespace {
+
+struct Q4_0 {
+  using Panel = PanelQ4_0;
+  using Unpacked = UnpackedBlock;
+  static constexpr int kUnitBlocks = 1;
+  template <int kRows>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums) {
+    tile_whole<kRows, 8, false>(w, units, a, sums);
+  }
+};
+
+struct Q4_1 {
+  using Panel = PanelQ4_1;
+  using Unpacked = UnpackedBlock;
+  static constexpr int kUnitBlocks = 1;
+  template <int kRows>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums) {
+    tile_whole<kRows, 0, true>(w, units, a, sums);
+  }
+};
+
+struct Q5_0 {
+  using Panel = PanelQ5_0;
+  using Unpacked = UnpackedBlock;
+  static constexpr int kUnitBlocks = 1;
+  template <int kRows>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums) {
+    tile_whole<kRows, 16, false>(w, units, a, sums);
+  }
+};
+
+struct Q5_1 {
+  using Panel = PanelQ5_1;
+  using Unpacked = UnpackedBlock;
+  static constexpr int kUnitBlocks = 1;
+  template <int kRows>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums) {
+    tile_halves<kRows>(w, units, a, sums);
+  }
+};
+
+struct Q8_0 {
+  using Panel = PanelQ8_0;
+  using Unpacked = UnpackedPlanes;
+  static constexpr int kUnitBlocks = 1;
+  template <int kRows>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums) {
+    tile_planes<kRows>(w, units, a, sums);
+  }
+};
+
+struct Q4_K {
+  using Panel = PanelQ4_K;
+  using Unpacked = UnpackedSuper;
+  static constexpr int kUnitBlocks = kSubBlocks;
+  template <int kRows>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums) {
+    tile_super<kRows, false, 0, true>(w, units, a, sums);
+  }
+};
+
+struct Q5_K {
+  using Panel = PanelQ5_K;
+  using Unpacked = UnpackedSuper;
+  static constexpr int kUnitBlocks = kSubBlocks;
+  template <int kRows>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums) {
+    tile_super<kRows, true, 0, true>(w, units, a, sums);
+  }
+};
+
+struct Q6_K {
+  using Panel = PanelQ6_K;
+  using Unpacked = UnpackedSuper;
+  static constexpr int kUnitBlocks = kSubBlocks;
+  template <int kRows>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums) {
+    tile_super<kRows, true, 32, false>(w, units, a, sums);
+  }
+};
+
+// About 20 KiB of unpacked weights: beside them 4 rows of activations and the sums still fit 32 KiB.
+constexpr int64_t kUnpackedTarget = 24 * 1024;
+
+template <class Format>
+void run(const RawGemm& g) {
+  using Unpacked = typename Format::Unpacked;
+  constexpr int64_t kPart = kUnpackedTarget / static_cast<int64_t>(sizeof(Unpacked));
+  static_assert(kPart > 0 && kPart * sizeof(Unpacked) <= kUnpackedBytes);
+  auto* unpacked = static_cast<Unpacked*>(g.scratch);
+  auto* sums = reinterpret_cast<float*>(static_cast<uint8_t*>(g.scratch) + kUnpackedBytes);
+  const auto* strips = static_cast<const StripBlock*>(g.activations);
+  const int64_t blocks = g.k / 32;
+  const int64_t units = blocks / Format::kUnitBlocks;
+  const int64_t padded_rows = (g.rows + kStripRows - 1) / kStripRows * kStripRows;
+
+  for (int64_t p = g.panel_begin; p < g.panel_end; ++p) {
+    const auto* panel =
+        reinterpret_cast<const typename Format::Panel*>(g.panels + static_cast<size_t>(p) * g.panel_bytes);
+    for (int64_t i = 0; i < padded_rows * kPanelWidth; i += 8) _mm256_storeu_ps(sums + i, _mm256_setzero_ps());
+    for (int64_t begin = 0; begin < units; begin += kPart) {
+      const int64_t part = units - begin < kPart ? units - begin : kPart;
+      for (int64_t i = 0; i < part; ++i) unpack(panel[begin + i], unpacked[i]);
+      for (int64_t row = 0; row < g.rows; row += kStripRows) {
+        const StripBlock* a = strips + row / kStripRows * blocks + begin * Format::kUnitBlocks;
+        float* tile_sums = sums + row * kPanelWidth;
+        const int64_t left = g.rows - row;
+        if (left >= 3) {
+          Format::template tile<4>(unpacked, part, a, tile_sums);
+        } else if (left == 2) {
+          Format::template tile<2>(unpacked, part, a, tile_sums);
+        } else {
+          Format::template tile<1>(unpacked, part, a, tile_sums);
+        }
+      }
+    }
+    store_panel(g, p, sums);
+  }
+}
+
+}  // namespace
+
+const QuantizedFormatKernels kQuantizedAvx2 = {run<Q4_0>, run<Q4_1>, run<Q5_0>, run<Q5_1>,
+                                               run<Q8_0>, run<Q4_K>, run<Q5_K>, run<Q6_K>};
+
+}  // namespace batchwright
