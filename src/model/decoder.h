@@ -61,11 +61,12 @@ class Decoder final : public Model {
   struct Stage {
     const char* name;
     int layer;
-    int (Decoder::*rounds)() const;
+    int (Decoder::*rounds)(const Stage& stage) const;  // null: one
     int64_t (Decoder::*items)(const Stage& stage, int round) const;
     void (Decoder::*run)(const Stage& stage, int round, int64_t item, int worker);
     std::array<Product, 3> products{};
     int product_count = 0;
+    int64_t panels_per_item = 1;
     const ProductInput* input = nullptr;
     double seconds = 0;
   };
@@ -79,29 +80,31 @@ class Decoder final : public Model {
   };
 
   struct Worker {
-    AlignedBuffer<float> row;         // of the widest row
-    AlignedBuffer<float> row2;
-    AlignedBuffer<std::byte> scratch; // of the kernels
-    AlignedBuffer<float> logits;      // rows x columns of a piece of the vocabulary
+    AlignedBuffer<float> row;          // of the widest row
+    AlignedBuffer<std::byte> scratch;  // of the kernels
+    AlignedBuffer<float> logits;       // rows x columns of a piece of the vocabulary
     std::vector<const void*> blocks;
     std::vector<ArgMax> best;
   };
 
   void compile();
+  void compile_layer(int layer);
+  void allocate_buffers();
   void add_stage(const char* name, int layer, int64_t (Decoder::*items)(const Stage&, int) const,
-                 void (Decoder::*run)(const Stage&, int, int64_t, int), int (Decoder::*rounds)() const = nullptr);
+                 void (Decoder::*run)(const Stage&, int, int64_t, int),
+                 int (Decoder::*rounds)(const Stage&) const = nullptr);
   void add_products(const char* name, int layer, const ProductInput& input, std::initializer_list<Product> products);
   void prepare(const Step& step);
   void walk(int worker);
+  void merge_argmax();
 
-  int one_round() const { return 1; }
   int64_t row_chunks(const Stage& stage, int round) const;
   int64_t product_items(const Stage& stage, int round) const;
-  int attention_rounds() const;
+  int attention_rounds(const Stage& stage) const;
   int64_t attention_items(const Stage& stage, int round) const;
   int64_t final_items(const Stage& stage, int round) const;
   int64_t argmax_items(const Stage& stage, int round) const;
-  int full_rounds() const;
+  int full_rounds(const Stage& stage) const;
   int64_t full_items(const Stage& stage, int round) const;
 
   void run_embed(const Stage& stage, int round, int64_t item, int worker);
@@ -119,8 +122,6 @@ class Decoder final : public Model {
   // x += y of the former sublayer, behind its post norm where there is one.
   void add_residual(int row, const AlignedBuffer<float>& post_norm, int worker);
   const LayerWeights& layer_weights(int layer) const { return weights_.layers[static_cast<size_t>(layer)]; }
-  template <class F>
-  void for_rows(int64_t chunk, int64_t rows, F&& f) const;
 
   ModelShape shape_;
   ModelWeights weights_;
@@ -139,26 +140,23 @@ class Decoder final : public Model {
   std::vector<Worker> workers_;
   std::array<std::atomic<int64_t>, 3> counters_{};
 
-  AlignedBuffer<float> x_;       // [rows][embedding], the residual stream
-  AlignedBuffer<float> y_;       // [rows][embedding], what a sublayer adds to it
-  AlignedBuffer<float> q_;       // [rows][heads][head_dim]
-  AlignedBuffer<float> k_, v_;   // [rows][kv_heads][head_dim]
-  AlignedBuffer<float> state_;   // [rows][heads][2 + head_dim]
-  AlignedBuffer<float> gate_, up_;  // [rows][feed_forward]
+  AlignedBuffer<float> x_;            // [rows][embedding], the residual stream
+  AlignedBuffer<float> y_;            // [rows][embedding], what a sublayer adds to it
+  AlignedBuffer<float> q_;            // [rows][heads][head_dim]
+  AlignedBuffer<float> k_, v_;        // [rows][kv_heads][head_dim]
+  AlignedBuffer<float> state_;        // [rows][heads][2 + head_dim]
+  AlignedBuffer<float> gate_, up_;    // [rows][feed_forward]
   AlignedBuffer<float> full_logits_;  // [kFullRows][vocabulary], taken on first use
-  ProductInput normed_, attended_, activated_, final_;
-  std::vector<ProductInput> full_inputs_;
+  ProductInput normed_, attended_, activated_, final_, full_;
 
   // Of the step under way.
   const Step* step_ = nullptr;
   const FullLogits* consumer_ = nullptr;
   int rows_now_ = 0;
-  int64_t panels_per_item_ = 1;
   std::vector<std::vector<std::vector<AttentionItem>>> attention_items_;  // [class][level]
-  std::vector<int> argmax_rows_;  // indices into step.logits
+  std::vector<int> argmax_rows_;                                          // indices into step.logits
   std::vector<int> full_rows_;
   ForwardResult result_;
-  int attention_layer_ = 0;
 };
 
 }  // namespace batchwright

@@ -26,7 +26,8 @@ Result<KvStore> KvStore::create(const ModelShape& shape, KvFormat format, std::s
     void* memory = mmap(nullptr, k.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
       k.bytes = 0;
-      return resource_exhausted(fmt::format("no address space for {} bytes of KV pages", k.page_bytes * static_cast<size_t>(pages[c])));
+      return resource_exhausted(
+          fmt::format("no address space for {} bytes of KV pages", k.page_bytes * static_cast<size_t>(pages[c])));
     }
     k.memory = static_cast<std::byte*>(memory);
     madvise(memory, k.bytes, MADV_HUGEPAGE);

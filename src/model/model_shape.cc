@@ -38,7 +38,8 @@ class ShapeReader {
   Status positive(std::string_view key, double otherwise, double& out) const {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const double value, file_.real_or(name(key), otherwise));
     if (!(value > 0) || !(value < 1e30)) {
-      return invalid_data(fmt::format("{}: {} is {}; it must be a finite number above 0", file_.path(), name(key), value));
+      return invalid_data(
+          fmt::format("{}: {} is {}; it must be a finite number above 0", file_.path(), name(key), value));
     }
     out = value;
     return {};
@@ -67,19 +68,20 @@ Status read_common(const ShapeReader& reader, ModelShape& shape) {
                                            shape.heads, reader.name("attention.head_count_kv"), shape.kv_heads));
   }
   if (!reader.has("attention.key_length") && shape.embedding % shape.heads != 0) {
-    return fail(reader.file(), fmt::format("{} = {} does not divide {} = {}, and there is no {}",
-                                           reader.name("attention.head_count"), shape.heads,
-                                           reader.name("embedding_length"), shape.embedding,
-                                           reader.name("attention.key_length")));
+    return fail(reader.file(),
+                fmt::format("{} = {} does not divide {} = {}, and there is no {}", reader.name("attention.head_count"),
+                            shape.heads, reader.name("embedding_length"), shape.embedding,
+                            reader.name("attention.key_length")));
   }
   BATCHWRIGHT_RETURN_IF_ERROR(
       reader.size_or("attention.key_length", kMaxHeadDim, shape.embedding / shape.heads, shape.head_dim));
   int value_length = 0;
   BATCHWRIGHT_RETURN_IF_ERROR(reader.size_or("attention.value_length", kMaxHeadDim, shape.head_dim, value_length));
   if (value_length != shape.head_dim || shape.head_dim % 8 != 0 || shape.head_dim > static_cast<int>(kMaxHeadDim)) {
-    return unsupported(fmt::format("{}: heads of {} (keys) and {} (values) dimensions; supported are equal ones, a "
-                                   "multiple of 8, at most {}",
-                                   reader.file().path(), shape.head_dim, value_length, kMaxHeadDim));
+    return unsupported(
+        fmt::format("{}: heads of {} (keys) and {} (values) dimensions; supported are equal ones, a "
+                    "multiple of 8, at most {}",
+                    reader.file().path(), shape.head_dim, value_length, kMaxHeadDim));
   }
   double eps = 0;
   BATCHWRIGHT_RETURN_IF_ERROR(reader.positive("attention.layer_norm_rms_epsilon", 1e-6, eps));
@@ -114,8 +116,8 @@ Status read_qwen2(const ShapeReader& /*reader*/, ModelShape& shape) {
   return {};
 }
 
-// Gemma 3 (Kamath et al. 2025): scaled embeddings, norms of q and k heads, norms before and after both halves of a block,
-// five windowed layers to one that sees all, each kind with its own rope base.
+// Gemma 3 (Kamath et al. 2025): scaled embeddings, norms of q and k heads, norms before and after both halves of a
+// block, five windowed layers to one that sees all, each kind with its own rope base.
 Status read_gemma3(const ShapeReader& reader, ModelShape& shape) {
   shape.activation = Activation::kGeluTanh;
   shape.qk_norm = true;
@@ -150,9 +152,8 @@ std::vector<PageClass> page_classes(const ModelShape& shape) {
     it->layers.push_back(layer);
   }
   // Whole reach first: its pages hold the prefix tree together.
-  std::stable_sort(classes.begin(), classes.end(), [](const PageClass& a, const PageClass& b) {
-    return (a.window == 0) > (b.window == 0);
-  });
+  std::stable_sort(classes.begin(), classes.end(),
+                   [](const PageClass& a, const PageClass& b) { return (a.window == 0) > (b.window == 0); });
   return classes;
 }
 
@@ -165,7 +166,8 @@ size_t kv_bytes(const ModelShape& shape, KvFormat format, int64_t positions) {
   for (const PageClass& page_class : page_classes(shape)) {
     int64_t pages = (positions + kPagePositions - 1) / kPagePositions;
     // A window that begins inside a block touches one more.
-    if (page_class.window > 0) pages = std::min<int64_t>(pages, (page_class.window + kPagePositions - 1) / kPagePositions + 1);
+    if (page_class.window > 0)
+      pages = std::min<int64_t>(pages, (page_class.window + kPagePositions - 1) / kPagePositions + 1);
     bytes += static_cast<size_t>(pages) * page_bytes(shape, page_class, format);
   }
   return bytes;
@@ -173,13 +175,13 @@ size_t kv_bytes(const ModelShape& shape, KvFormat format, int64_t positions) {
 
 Result<ModelShape> read_model_shape(const GgufFile& file) {
   BATCHWRIGHT_ASSIGN_OR_RETURN(const std::string_view architecture, file.string("general.architecture"));
-  const Family* family = std::find_if(std::begin(kFamilies), std::end(kFamilies),
-                                      [&](const Family& f) { return f.name == architecture; });
+  const Family* family =
+      std::find_if(std::begin(kFamilies), std::end(kFamilies), [&](const Family& f) { return f.name == architecture; });
   if (family == std::end(kFamilies)) {
     std::string known;
     for (const Family& f : kFamilies) known += (known.empty() ? "" : ", ") + std::string(f.name);
-    return unsupported(fmt::format("{}: architecture '{}' is not supported; supported are {}", file.path(), architecture,
-                                   known));
+    return unsupported(
+        fmt::format("{}: architecture '{}' is not supported; supported are {}", file.path(), architecture, known));
   }
   ModelShape shape;
   shape.architecture = std::string(architecture);

@@ -25,10 +25,10 @@ struct ModelShape {
   std::string architecture;
   std::string name;
   int layers = 0;
-  int embedding = 0;      // width of the residual stream
+  int embedding = 0;  // width of the residual stream
   int feed_forward = 0;
-  int heads = 0;          // query heads
-  int kv_heads = 0;       // divides heads
+  int heads = 0;     // query heads
+  int kv_heads = 0;  // divides heads
   int head_dim = 0;
   int vocabulary = 0;
   int context_length = 0;
@@ -40,8 +40,8 @@ struct ModelShape {
   Activation activation = Activation::kSilu;
   bool qk_norm = false;
   bool post_norms = false;
-  RopeShape rope_full;      // of layers that see all positions
-  RopeShape rope_windowed;  // of layers with a window
+  RopeShape rope_full;       // of layers that see all positions
+  RopeShape rope_windowed;   // of layers with a window
   std::vector<int> windows;  // one a layer; 0: sees all
 
   int heads_per_kv() const { return heads / kv_heads; }

@@ -56,8 +56,8 @@ class WeightLoader {
   Result<const GgufTensor*> shaped(const std::string& name, int64_t ne0, int64_t ne1) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const GgufTensor* tensor, file_.tensor(name));
     if (tensor->ne[0] != ne0 || tensor->rows() != ne1) {
-      return invalid_data(fmt::format("{}: {} has the shape {}; expected [{}, {}]", file_.path(), name, tensor->shape(),
-                                      ne0, ne1));
+      return invalid_data(
+          fmt::format("{}: {} has the shape {}; expected [{}, {}]", file_.path(), name, tensor->shape(), ne0, ne1));
     }
     return tensor;
   }

@@ -1,0 +1,554 @@
+#include "model/decoder.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+#include "base/check.h"
+
+namespace batchwright {
+namespace {
+
+constexpr int64_t kRowsPerItem = 4;
+// Columns of the vocabulary whose logits a worker holds at once.
+constexpr int64_t kPiecePanels = 32;
+constexpr int64_t kPieceColumns = kPiecePanels * kPanelColumns;
+// Rows whose whole logits are held at once; more come in waves.
+constexpr int64_t kFullRows = 16;
+// Queries that share the conversion of a block, and that a worker takes at once.
+constexpr int kQueriesPerItem = 128;
+constexpr int kRopePositionsMin = 1024;
+
+constexpr int kFullNorm = 0;
+constexpr int kFullProduct = 1;
+constexpr int kFullConsume = 2;
+
+int64_t chunks(int64_t n, int64_t size) { return (n + size - 1) / size; }
+
+void reach_positions(RopeTable& table, const RopeShape& shape, int dim, int64_t positions) {
+  if (table.positions >= positions) return;
+  const int64_t grown = std::max<int64_t>({positions, 2 * table.positions, kRopePositionsMin});
+  table = make_rope_table(dim, shape.base, shape.scale, grown);
+}
+
+}  // namespace
+
+ProductInput::ProductInput(std::span<const PackedWeights* const> matrices, int64_t k, int64_t max_rows) : k_(k) {
+  for (const PackedWeights* matrix : matrices) {
+    if (uses_quantized_activations(matrix->type)) {
+      if (quantized_.size() == 0) quantized_ = AlignedBuffer<std::byte>(quantized_rows_bytes(max_rows, k));
+    } else if (floats_.size() == 0) {
+      floats_ = AlignedBuffer<float>(static_cast<size_t>(max_rows * k));
+    }
+  }
+}
+
+bool ProductInput::store(const GemmKernels& kernels, int64_t row, const float* x) {
+  if (floats_.size() > 0) std::copy_n(x, k_, floats_.data() + row * k_);
+  return quantized_.size() == 0 || kernels.quantize_row(x, k_, row, quantized_.data());
+}
+
+void ProductInput::finish(const GemmKernels& kernels, int64_t rows) {
+  if (quantized_.size() > 0) kernels.pad_rows(rows, k_, quantized_.data());
+}
+
+const void* ProductInput::activations(ElementType weights) const {
+  return uses_quantized_activations(weights) ? static_cast<const void*>(quantized_.data()) : floats_.data();
+}
+
+Decoder::Decoder(ModelShape shape, ModelWeights weights, ThreadPool& pool, Isa isa, int max_rows)
+    : shape_(std::move(shape)),
+      weights_(std::move(weights)),
+      pool_(pool),
+      gemm_(gemm_kernels(isa)),
+      attention_(attention_kernels(isa)),
+      rows_(row_kernels(isa)),
+      max_rows_(max_rows),
+      page_classes_(page_classes(shape_)) {
+  class_of_layer_.resize(static_cast<size_t>(shape_.layers));
+  for (size_t c = 0; c < page_classes_.size(); ++c) {
+    for (const int layer : page_classes_[c].layers) class_of_layer_[static_cast<size_t>(layer)] = static_cast<int>(c);
+  }
+  allocate_buffers();
+  compile();
+}
+
+void Decoder::allocate_buffers() {
+  const auto floats = [&](int width) {
+    return AlignedBuffer<float>(static_cast<size_t>(max_rows_) * static_cast<size_t>(width));
+  };
+  x_ = floats(shape_.embedding);
+  y_ = floats(shape_.embedding);
+  q_ = floats(shape_.q_width());
+  k_ = floats(shape_.kv_width());
+  v_ = floats(shape_.kv_width());
+  state_ = floats(shape_.heads * static_cast<int>(attention_state_floats(shape_.head_dim)));
+  gate_ = floats(shape_.feed_forward);
+  up_ = floats(shape_.feed_forward);
+
+  std::vector<const PackedWeights*> normed;
+  std::vector<const PackedWeights*> attended;
+  std::vector<const PackedWeights*> activated;
+  for (const LayerWeights& layer : weights_.layers) {
+    for (const Linear* l : {&layer.q, &layer.k, &layer.v, &layer.gate, &layer.up}) normed.push_back(&l->weights);
+    attended.push_back(&layer.output.weights);
+    activated.push_back(&layer.down.weights);
+  }
+  const PackedWeights* head = &weights_.logits_head();
+  normed_ = ProductInput(normed, shape_.embedding, max_rows_);
+  attended_ = ProductInput(attended, shape_.q_width(), max_rows_);
+  activated_ = ProductInput(activated, shape_.feed_forward, max_rows_);
+  final_ = ProductInput({&head, 1}, shape_.embedding, max_rows_);
+  full_ = ProductInput({&head, 1}, shape_.embedding, kFullRows);
+
+  const int widest = std::max({shape_.embedding, shape_.q_width(), shape_.feed_forward});
+  const size_t scratch =
+      std::max(gemm_scratch_bytes(max_rows_, widest),
+               attention_scratch_bytes(std::max(kQueriesPerItem, shape_.heads_per_kv()), shape_.head_dim));
+  workers_.resize(static_cast<size_t>(pool_.size()));
+  for (Worker& worker : workers_) {
+    worker.row = AlignedBuffer<float>(static_cast<size_t>(widest));
+    worker.scratch = AlignedBuffer<std::byte>(scratch);
+    worker.logits = AlignedBuffer<float>(static_cast<size_t>(max_rows_ * kPieceColumns));
+  }
+}
+
+size_t Decoder::buffer_bytes() const {
+  size_t floats = x_.size() + y_.size() + q_.size() + k_.size() + v_.size() + state_.size() + gate_.size() + up_.size();
+  size_t bytes = normed_.bytes() + attended_.bytes() + activated_.bytes() + final_.bytes() + full_.bytes();
+  for (const Worker& worker : workers_) {
+    floats += worker.row.size() + worker.logits.size();
+    bytes += worker.scratch.size();
+  }
+  floats += static_cast<size_t>(kFullRows) * static_cast<size_t>(shape_.vocabulary);
+  return bytes + floats * sizeof(float);
+}
+
+Status Decoder::allocate_kv(KvFormat format, std::span<const int32_t> pages) {
+  auto store = KvStore::create(shape_, format, pages);
+  if (!store.ok()) return store.status();
+  kv_ = std::move(*store);
+  return {};
+}
+
+// The list of stages
+
+void Decoder::add_stage(const char* name, int layer, int64_t (Decoder::*items)(const Stage&, int) const,
+                        void (Decoder::*run)(const Stage&, int, int64_t, int),
+                        int (Decoder::*rounds)(const Stage&) const) {
+  Stage stage{};
+  stage.name = name;
+  stage.layer = layer;
+  stage.rounds = rounds;
+  stage.items = items;
+  stage.run = run;
+  stages_.push_back(stage);
+}
+
+void Decoder::add_products(const char* name, int layer, const ProductInput& input,
+                           std::initializer_list<Product> products) {
+  add_stage(name, layer, &Decoder::product_items, &Decoder::run_product);
+  Stage& stage = stages_.back();
+  std::copy(products.begin(), products.end(), stage.products.begin());
+  stage.product_count = static_cast<int>(products.size());
+  stage.input = &input;
+  int64_t panels = 0;
+  for (const Product& product : products) panels += product.weights->panels();
+  stage.panels_per_item = std::clamp<int64_t>(panels / (int64_t{8} * pool_.size()), 1, 16);
+}
+
+void Decoder::compile() {
+  add_stage("embed", -1, &Decoder::row_chunks, &Decoder::run_embed);
+  for (int layer = 0; layer < shape_.layers; ++layer) compile_layer(layer);
+  add_stage("final norm", -1, &Decoder::final_items, &Decoder::run_final_norm);
+  add_stage("argmax", -1, &Decoder::argmax_items, &Decoder::run_argmax);
+  add_stage("full logits", -1, &Decoder::full_items, &Decoder::run_full, &Decoder::full_rounds);
+}
+
+void Decoder::compile_layer(int layer) {
+  const LayerWeights& w = layer_weights(layer);
+  const int64_t d = shape_.embedding;
+  const auto product = [](const Linear& linear, AlignedBuffer<float>& out, int64_t stride) {
+    return Product{&linear.weights, linear.bias_or_null(), out.data(), stride};
+  };
+  add_stage("attention norm", layer, &Decoder::row_chunks, &Decoder::run_attention_norm);
+  add_products(
+      "qkv", layer, normed_,
+      {product(w.q, q_, shape_.q_width()), product(w.k, k_, shape_.kv_width()), product(w.v, v_, shape_.kv_width())});
+  add_stage("rope", layer, &Decoder::row_chunks, &Decoder::run_rope);
+  add_stage("attention", layer, &Decoder::attention_items, &Decoder::run_attention, &Decoder::attention_rounds);
+  add_stage("attention finish", layer, &Decoder::row_chunks, &Decoder::run_attention_output);
+  add_products("output", layer, attended_, {product(w.output, y_, d)});
+  add_stage("ffn norm", layer, &Decoder::row_chunks, &Decoder::run_ffn_norm);
+  add_products("gate up", layer, normed_,
+               {product(w.gate, gate_, shape_.feed_forward), product(w.up, up_, shape_.feed_forward)});
+  add_stage("activation", layer, &Decoder::row_chunks, &Decoder::run_activation);
+  add_products("down", layer, activated_, {product(w.down, y_, d)});
+}
+
+std::vector<StageCost> Decoder::stage_costs() const {
+  std::vector<StageCost> costs;
+  for (const Stage& stage : stages_) {
+    StageCost cost{stage.name, stage.layer, 0, 0, stage.seconds};
+    const auto add = [&](const PackedWeights& w) {
+      cost.multiply_adds_a_row += static_cast<double>(w.n) * static_cast<double>(w.k);
+      cost.weight_bytes += w.data.size();
+    };
+    for (int i = 0; i < stage.product_count; ++i) add(*stage.products[static_cast<size_t>(i)].weights);
+    if (stage.run == &Decoder::run_argmax || stage.run == &Decoder::run_full) add(weights_.logits_head());
+    costs.push_back(cost);
+  }
+  return costs;
+}
+
+// Walking the list
+
+const ForwardResult& Decoder::forward(const Step& step, const FullLogits& full_logits) {
+  BATCHWRIGHT_CHECK(step.rows() <= max_rows_);
+  consumer_ = &full_logits;
+  prepare(step);
+  pool_.run([this](int worker) { walk(worker); });
+  merge_argmax();
+  return result_;
+}
+
+void Decoder::prepare(const Step& step) {
+  step_ = &step;
+  rows_now_ = step.rows();
+  result_.row_failed.assign(static_cast<size_t>(rows_now_), 0);
+  result_.argmax.assign(step.logits.size(), {-std::numeric_limits<float>::infinity(), 0});
+  argmax_rows_.clear();
+  full_rows_.clear();
+  for (size_t i = 0; i < step.logits.size(); ++i) {
+    (step.logits[i].full ? full_rows_ : argmax_rows_).push_back(static_cast<int>(i));
+  }
+  if (!full_rows_.empty() && full_logits_.size() == 0) {
+    full_logits_ = AlignedBuffer<float>(static_cast<size_t>(kFullRows) * static_cast<size_t>(shape_.vocabulary));
+  }
+  for (ProductInput* input : {&normed_, &attended_, &activated_}) input->finish(gemm_, rows_now_);
+  final_.finish(gemm_, static_cast<int64_t>(argmax_rows_.size()));
+
+  int64_t positions = 0;
+  for (const int32_t position : step.positions) positions = std::max<int64_t>(positions, position + 1);
+  reach_positions(rope_full_, shape_.rope_full, shape_.head_dim, positions);
+  reach_positions(rope_windowed_, shape_.rope_windowed, shape_.head_dim, positions);
+
+  size_t longest = 0;
+  const int rows_per_item = std::max(1, kQueriesPerItem / shape_.heads_per_kv());
+  attention_items_.resize(page_classes_.size());
+  for (size_t c = 0; c < page_classes_.size(); ++c) {
+    const auto& levels = step.classes[c].levels;
+    attention_items_[c].resize(levels.size());
+    for (size_t level = 0; level < levels.size(); ++level) {
+      auto& items = attention_items_[c][level];
+      items.clear();
+      for (const AttentionGroup& group : levels[level]) {
+        longest = std::max(longest, group.pages.size());
+        const int rows = static_cast<int>(group.rows.size());
+        for (int head = 0; head < shape_.kv_heads; ++head) {
+          for (int row = 0; row < rows; row += rows_per_item) {
+            items.push_back({&group, head, row, std::min(rows_per_item, rows - row)});
+          }
+        }
+      }
+    }
+  }
+  for (Worker& worker : workers_) {
+    if (worker.blocks.size() < longest) worker.blocks.resize(longest);
+    worker.best.assign(argmax_rows_.size(),
+                       {-std::numeric_limits<float>::infinity(), std::numeric_limits<int64_t>::max()});
+  }
+  for (auto& counter : counters_) counter.store(0, std::memory_order_relaxed);
+}
+
+void Decoder::walk(int worker) {
+  using Clock = std::chrono::steady_clock;
+  auto begin = worker == 0 ? Clock::now() : Clock::time_point();
+  size_t turn = 0;
+  for (Stage& stage : stages_) {
+    const int rounds = stage.rounds == nullptr ? 1 : (this->*stage.rounds)(stage);
+    for (int round = 0; round < rounds; ++round, ++turn) {
+      const int64_t items = (this->*stage.items)(stage, round);
+      std::atomic<int64_t>& counter = counters_[turn % 3];
+      for (int64_t item = counter.fetch_add(1, std::memory_order_relaxed); item < items;
+           item = counter.fetch_add(1, std::memory_order_relaxed)) {
+        (this->*stage.run)(stage, round, item, worker);
+      }
+      // Nobody counts with the third counter here: all have left the turn before and none has begun the next.
+      if (worker == 0) counters_[(turn + 2) % 3].store(0, std::memory_order_relaxed);
+      pool_.barrier().wait();
+    }
+    if (worker == 0) {
+      const auto end = Clock::now();
+      stage.seconds += std::chrono::duration<double>(end - begin).count();
+      begin = end;
+    }
+  }
+}
+
+void Decoder::merge_argmax() {
+  for (size_t i = 0; i < argmax_rows_.size(); ++i) {
+    ArgMax best = workers_[0].best[i];
+    for (const Worker& worker : workers_) {
+      const ArgMax& other = worker.best[i];
+      if (other.value > best.value || (other.value == best.value && other.index < best.index)) best = other;
+    }
+    result_.argmax[static_cast<size_t>(argmax_rows_[i])] = best;
+  }
+}
+
+// Stages on rows
+
+int64_t Decoder::row_chunks(const Stage& /*stage*/, int /*round*/) const { return chunks(rows_now_, kRowsPerItem); }
+
+void Decoder::run_embed(const Stage& /*stage*/, int /*round*/, int64_t item, int /*worker*/) {
+  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
+  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
+    float* x = x_.data() + row * shape_.embedding;
+    unpack_row(weights_.embedding, step_->tokens[static_cast<size_t>(row)], x);
+    if (shape_.embedding_scale != 1.0F) rows_.scale(x, shape_.embedding_scale, shape_.embedding);
+  }
+}
+
+void Decoder::add_residual(int row, const AlignedBuffer<float>& post_norm, int /*worker*/) {
+  const int64_t d = shape_.embedding;
+  float* x = x_.data() + row * d;
+  float* y = y_.data() + row * d;
+  if (post_norm.size() > 0) rows_.rms_norm(y, post_norm.data(), shape_.norm_eps, d, y);
+  rows_.add(x, y, d);
+}
+
+void Decoder::run_attention_norm(const Stage& stage, int /*round*/, int64_t item, int worker) {
+  const int64_t d = shape_.embedding;
+  float* normed = workers_[static_cast<size_t>(worker)].row.data();
+  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
+  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
+    if (stage.layer > 0) add_residual(static_cast<int>(row), layer_weights(stage.layer - 1).ffn_post_norm, worker);
+    rows_.rms_norm(x_.data() + row * d, layer_weights(stage.layer).attention_norm.data(), shape_.norm_eps, d, normed);
+    if (!normed_.store(gemm_, row, normed)) result_.row_failed[static_cast<size_t>(row)] = 1;
+  }
+}
+
+void Decoder::run_rope(const Stage& stage, int /*round*/, int64_t item, int /*worker*/) {
+  const LayerWeights& w = layer_weights(stage.layer);
+  const int dim = shape_.head_dim;
+  const auto page_class = static_cast<size_t>(class_of_layer_[static_cast<size_t>(stage.layer)]);
+  const RopeTable& rope = shape_.windows[static_cast<size_t>(stage.layer)] == 0 ? rope_full_ : rope_windowed_;
+  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
+  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
+    const int position = step_->positions[static_cast<size_t>(row)];
+    const float* cos = rope.cos_at(position);
+    const float* sin = rope.sin_at(position);
+    for (int head = 0; head < shape_.heads; ++head) {
+      float* q = q_.data() + row * shape_.q_width() + head * dim;
+      if (w.q_norm.size() > 0) rows_.rms_norm(q, w.q_norm.data(), shape_.norm_eps, dim, q);
+      rows_.rope(q, cos, sin, dim);
+      const auto state = static_cast<size_t>(row * shape_.heads + head) * attention_state_floats(dim);
+      state_[state] = 0;
+      state_[state + 1] = 0;  // l = 0: no block yet
+    }
+    const PageId page = step_->classes[page_class].write_pages[static_cast<size_t>(row)];
+    for (int head = 0; head < shape_.kv_heads; ++head) {
+      float* k = k_.data() + row * shape_.kv_width() + head * dim;
+      if (w.k_norm.size() > 0) rows_.rms_norm(k, w.k_norm.data(), shape_.norm_eps, dim, k);
+      rows_.rope(k, cos, sin, dim);
+      attention_.store(kv_.format(), k, v_.data() + row * shape_.kv_width() + head * dim, dim,
+                       position % kPagePositions, kv_.block(static_cast<int>(page_class), page, stage.layer, head));
+    }
+  }
+}
+
+void Decoder::run_attention_output(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
+  float* out = workers_[static_cast<size_t>(worker)].row.data();
+  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
+  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
+    const float* state =
+        state_.data() + static_cast<size_t>(row * shape_.heads) * attention_state_floats(shape_.head_dim);
+    attention_.finish(state, shape_.heads, shape_.head_dim, out);
+    if (!attended_.store(gemm_, row, out)) result_.row_failed[static_cast<size_t>(row)] = 1;
+  }
+}
+
+void Decoder::run_ffn_norm(const Stage& stage, int /*round*/, int64_t item, int worker) {
+  const int64_t d = shape_.embedding;
+  float* normed = workers_[static_cast<size_t>(worker)].row.data();
+  const LayerWeights& w = layer_weights(stage.layer);
+  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
+  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
+    add_residual(static_cast<int>(row), w.attention_post_norm, worker);
+    rows_.rms_norm(x_.data() + row * d, w.ffn_norm.data(), shape_.norm_eps, d, normed);
+    if (!normed_.store(gemm_, row, normed)) result_.row_failed[static_cast<size_t>(row)] = 1;
+  }
+}
+
+void Decoder::run_activation(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
+  const int64_t f = shape_.feed_forward;
+  float* out = workers_[static_cast<size_t>(worker)].row.data();
+  const auto activate = shape_.activation == Activation::kSilu ? rows_.silu_mul : rows_.gelu_mul;
+  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
+  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
+    activate(gate_.data() + row * f, up_.data() + row * f, f, out);
+    if (!activated_.store(gemm_, row, out)) result_.row_failed[static_cast<size_t>(row)] = 1;
+  }
+}
+
+// Matrix products
+
+int64_t Decoder::product_items(const Stage& stage, int /*round*/) const {
+  int64_t items = 0;
+  for (int i = 0; i < stage.product_count; ++i) {
+    items += chunks(stage.products[static_cast<size_t>(i)].weights->panels(), stage.panels_per_item);
+  }
+  return items;
+}
+
+void Decoder::run_product(const Stage& stage, int /*round*/, int64_t item, int worker) {
+  const Product* product = stage.products.data();
+  for (int64_t items = chunks(product->weights->panels(), stage.panels_per_item); item >= items;
+       items = chunks(product->weights->panels(), stage.panels_per_item)) {
+    item -= items;
+    ++product;
+  }
+  GemmArgs args;
+  args.weights = product->weights;
+  args.panel_begin = item * stage.panels_per_item;
+  args.panel_end = std::min(args.panel_begin + stage.panels_per_item, product->weights->panels());
+  args.activations = stage.input->activations(product->weights->type);
+  args.rows = rows_now_;
+  args.bias = product->bias;
+  args.out = product->out;
+  args.out_stride = product->out_stride;
+  args.scratch = workers_[static_cast<size_t>(worker)].scratch.data();
+  gemm_.run(args);
+}
+
+// Attention
+
+int Decoder::attention_rounds(const Stage& stage) const {
+  const auto page_class = static_cast<size_t>(class_of_layer_[static_cast<size_t>(stage.layer)]);
+  return static_cast<int>(attention_items_[page_class].size());
+}
+
+int64_t Decoder::attention_items(const Stage& stage, int round) const {
+  const auto page_class = static_cast<size_t>(class_of_layer_[static_cast<size_t>(stage.layer)]);
+  return static_cast<int64_t>(attention_items_[page_class][static_cast<size_t>(round)].size());
+}
+
+void Decoder::run_attention(const Stage& stage, int round, int64_t item, int worker) {
+  const int page_class = class_of_layer_[static_cast<size_t>(stage.layer)];
+  const AttentionItem& work =
+      attention_items_[static_cast<size_t>(page_class)][static_cast<size_t>(round)][static_cast<size_t>(item)];
+  Worker& own = workers_[static_cast<size_t>(worker)];
+  const std::vector<PageId>& pages = work.group->pages;
+  for (size_t i = 0; i < pages.size(); ++i) {
+    own.blocks[i] = kv_.block(page_class, pages[i], stage.layer, work.kv_head);
+  }
+  AttentionArgs args;
+  args.format = kv_.format();
+  args.dim = shape_.head_dim;
+  args.scale = shape_.attention_scale;
+  args.soft_cap = shape_.attention_soft_cap;
+  args.window = shape_.windows[static_cast<size_t>(stage.layer)];
+  args.rows =
+      std::span(work.group->rows).subspan(static_cast<size_t>(work.first_row), static_cast<size_t>(work.row_count));
+  args.positions = step_->positions.data();
+  args.head_begin = work.kv_head * shape_.heads_per_kv();
+  args.head_count = shape_.heads_per_kv();
+  args.q = q_.data();
+  args.q_stride = shape_.q_width();
+  args.blocks = std::span<const void* const>(own.blocks.data(), pages.size());
+  args.first_block = work.group->first_block;
+  args.state = state_.data();
+  args.state_heads = shape_.heads;
+  args.scratch = own.scratch.data();
+  attention_.run(args);
+}
+
+// Logits
+
+int64_t Decoder::final_items(const Stage& /*stage*/, int /*round*/) const {
+  return static_cast<int64_t>(argmax_rows_.size());
+}
+
+void Decoder::run_final_norm(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
+  const int row = step_->logits[static_cast<size_t>(argmax_rows_[static_cast<size_t>(item)])].row;
+  float* normed = workers_[static_cast<size_t>(worker)].row.data();
+  add_residual(row, layer_weights(shape_.layers - 1).ffn_post_norm, worker);
+  rows_.rms_norm(x_.data() + int64_t{row} * shape_.embedding, weights_.output_norm.data(), shape_.norm_eps,
+                 shape_.embedding, normed);
+  if (!final_.store(gemm_, item, normed)) result_.row_failed[static_cast<size_t>(row)] = 1;
+}
+
+int64_t Decoder::argmax_items(const Stage& /*stage*/, int /*round*/) const {
+  return argmax_rows_.empty() ? 0 : chunks(weights_.logits_head().panels(), kPiecePanels);
+}
+
+void Decoder::run_argmax(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
+  const PackedWeights& head = weights_.logits_head();
+  Worker& own = workers_[static_cast<size_t>(worker)];
+  GemmArgs args;
+  args.weights = &head;
+  args.panel_begin = item * kPiecePanels;
+  args.panel_end = std::min(args.panel_begin + kPiecePanels, head.panels());
+  args.activations = final_.activations(head.type);
+  args.rows = static_cast<int64_t>(argmax_rows_.size());
+  args.out = own.logits.data();
+  args.out_stride = kPieceColumns;
+  args.out_first_column = item * kPieceColumns;
+  args.scratch = own.scratch.data();
+  gemm_.run(args);
+  const int64_t columns = std::min(head.n, (item + 1) * kPieceColumns) - item * kPieceColumns;
+  for (size_t i = 0; i < argmax_rows_.size(); ++i) {
+    float* logits = own.logits.data() + static_cast<int64_t>(i) * kPieceColumns;
+    if (shape_.final_soft_cap > 0) rows_.soft_cap(logits, shape_.final_soft_cap, columns);
+    ArgMax found = rows_.argmax(logits, columns);
+    found.index += item * kPieceColumns;
+    ArgMax& best = own.best[i];
+    if (found.value > best.value || (found.value == best.value && found.index < best.index)) best = found;
+  }
+}
+
+int Decoder::full_rounds(const Stage& /*stage*/) const {
+  return 3 * static_cast<int>(chunks(static_cast<int64_t>(full_rows_.size()), kFullRows));
+}
+
+int64_t Decoder::full_items(const Stage& /*stage*/, int round) const {
+  if (round % 3 == kFullProduct) return chunks(weights_.logits_head().panels(), kPiecePanels);
+  return std::min<int64_t>(kFullRows, static_cast<int64_t>(full_rows_.size()) - round / 3 * kFullRows);
+}
+
+void Decoder::run_full(const Stage& stage, int round, int64_t item, int worker) {
+  const PackedWeights& head = weights_.logits_head();
+  Worker& own = workers_[static_cast<size_t>(worker)];
+  const int64_t first = round / 3 * kFullRows;
+  if (round % 3 == kFullProduct) {
+    GemmArgs args;
+    args.weights = &head;
+    args.panel_begin = item * kPiecePanels;
+    args.panel_end = std::min(args.panel_begin + kPiecePanels, head.panels());
+    args.activations = full_.activations(head.type);
+    args.rows = full_items(stage, round - 1);
+    args.out = full_logits_.data();
+    args.out_stride = shape_.vocabulary;
+    args.scratch = own.scratch.data();
+    gemm_.run(args);
+    return;
+  }
+  const int index = full_rows_[static_cast<size_t>(first + item)];
+  const int row = step_->logits[static_cast<size_t>(index)].row;
+  if (round % 3 == kFullNorm) {
+    if (item == 0) full_.finish(gemm_, full_items(stage, round));
+    add_residual(row, layer_weights(shape_.layers - 1).ffn_post_norm, worker);
+    rows_.rms_norm(x_.data() + int64_t{row} * shape_.embedding, weights_.output_norm.data(), shape_.norm_eps,
+                   shape_.embedding, own.row.data());
+    if (!full_.store(gemm_, item, own.row.data())) result_.row_failed[static_cast<size_t>(row)] = 1;
+    return;
+  }
+  float* logits = full_logits_.data() + item * shape_.vocabulary;
+  if (shape_.final_soft_cap > 0) rows_.soft_cap(logits, shape_.final_soft_cap, shape_.vocabulary);
+  (*consumer_)(worker, index, {logits, static_cast<size_t>(shape_.vocabulary)});
+}
+
+}  // namespace batchwright

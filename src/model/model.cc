@@ -1,0 +1,30 @@
+#include "model/model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "model/decoder.h"
+#include "model/kernel_check.h"
+#include "model/weights.h"
+
+namespace batchwright {
+
+Result<std::unique_ptr<Model>> Model::load(const GgufFile& file, ThreadPool& pool, Isa isa, int max_rows) {
+  BATCHWRIGHT_ASSIGN_OR_RETURN(ModelShape shape, read_model_shape(file));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(ModelWeights weights, load_weights(file, shape, pool));
+  std::vector<ElementType> types;
+  const auto note = [&](const PackedWeights& w) {
+    if (std::find(types.begin(), types.end(), w.type) == types.end()) types.push_back(w.type);
+  };
+  note(weights.logits_head());
+  for (const LayerWeights& layer : weights.layers) {
+    for (const Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down}) {
+      note(linear->weights);
+    }
+  }
+  BATCHWRIGHT_RETURN_IF_ERROR(check_kernels(shape, types, isa));
+  return std::unique_ptr<Model>(std::make_unique<Decoder>(std::move(shape), std::move(weights), pool, isa, max_rows));
+}
+
+}  // namespace batchwright
