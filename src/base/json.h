@@ -27,27 +27,20 @@ class JsonValue {
   // kUint64 is a whole number above INT64_MAX; each smaller one is kInt64.
   enum class Type { kNull, kBool, kInt64, kUint64, kDouble, kString, kArray, kObject };
 
-  JsonValue() = default;
-  JsonValue(std::nullptr_t) {}                                 // NOLINT(google-explicit-constructor)
-  template <std::same_as<bool> B>                              //
-  JsonValue(B value) : value_(value) {}                        // NOLINT(google-explicit-constructor)
-  template <std::signed_integral I>                            //
-  JsonValue(I value) : value_(static_cast<int64_t>(value)) {}  // NOLINT(google-explicit-constructor)
-  template <std::unsigned_integral U>                          //
-  requires(!std::same_as<U, bool>)                             //
-      JsonValue(U value) {                                     // NOLINT(google-explicit-constructor)
-    if (static_cast<uint64_t>(value) <= INT64_MAX) {
-      value_ = static_cast<int64_t>(value);
-    } else {
-      value_ = static_cast<uint64_t>(value);
-    }
-  }
-  JsonValue(double value) : value_(value) {}                         // NOLINT(google-explicit-constructor)
-  JsonValue(std::string value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
-  JsonValue(std::string_view value) : value_(std::string(value)) {}  // NOLINT(google-explicit-constructor)
-  JsonValue(const char* value) : value_(std::string(value)) {}       // NOLINT(google-explicit-constructor)
-  JsonValue(Array value) : value_(std::move(value)) {}               // NOLINT(google-explicit-constructor)
-  JsonValue(Object value) : value_(std::move(value)) {}              // NOLINT(google-explicit-constructor)
+  JsonValue();
+  JsonValue(std::nullptr_t);  // NOLINT(google-explicit-constructor)
+  template <std::same_as<bool> B>
+  JsonValue(B value);  // NOLINT(google-explicit-constructor)
+  template <std::signed_integral I>
+  JsonValue(I value);  // NOLINT(google-explicit-constructor)
+  template <std::unsigned_integral U>
+  requires(!std::same_as<U, bool>) JsonValue(U value);  // NOLINT(google-explicit-constructor)
+  JsonValue(double value);                              // NOLINT(google-explicit-constructor)
+  JsonValue(std::string value);                         // NOLINT(google-explicit-constructor)
+  JsonValue(std::string_view value);                    // NOLINT(google-explicit-constructor)
+  JsonValue(const char* value);                         // NOLINT(google-explicit-constructor)
+  JsonValue(Array value);                               // NOLINT(google-explicit-constructor)
+  JsonValue(Object value);                              // NOLINT(google-explicit-constructor)
 
   Type type() const { return static_cast<Type>(value_.index()); }
   // For messages: "null", "boolean", "integer" (both kinds), "number", "string", "array", "object".
@@ -98,6 +91,28 @@ struct JsonValue::Member {
   JsonValue value;
   friend bool operator==(const Member& a, const Member& b) { return a.key == b.key && a.value == b.value; }
 };
+
+// Here, because clang wants Member complete wherever a constructor may have to destroy value_.
+inline JsonValue::JsonValue() = default;
+inline JsonValue::JsonValue(std::nullptr_t) {}
+template <std::same_as<bool> B>
+JsonValue::JsonValue(B value) : value_(value) {}
+template <std::signed_integral I>
+JsonValue::JsonValue(I value) : value_(static_cast<int64_t>(value)) {}
+template <std::unsigned_integral U>
+requires(!std::same_as<U, bool>) JsonValue::JsonValue(U value) {
+  if (static_cast<uint64_t>(value) <= INT64_MAX) {
+    value_ = static_cast<int64_t>(value);
+  } else {
+    value_ = static_cast<uint64_t>(value);
+  }
+}
+inline JsonValue::JsonValue(double value) : value_(value) {}
+inline JsonValue::JsonValue(std::string value) : value_(std::move(value)) {}
+inline JsonValue::JsonValue(std::string_view value) : value_(std::string(value)) {}
+inline JsonValue::JsonValue(const char* value) : value_(std::string(value)) {}
+inline JsonValue::JsonValue(Array value) : value_(std::move(value)) {}
+inline JsonValue::JsonValue(Object value) : value_(std::move(value)) {}
 
 struct JsonLimits {
   // Arrays and objects inside each other at most; a bare number has depth 0. Never more than 256, whatever is set.

@@ -1,6 +1,6 @@
 #include "platform/thread_pool.h"
 
-#include <immintrin.h>
+#include <xmmintrin.h>
 
 #include "base/check.h"
 #include "platform/cpu.h"
