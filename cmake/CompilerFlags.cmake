@@ -16,9 +16,10 @@ if(BATCHWRIGHT_SANITIZE)
 endif()
 
 # Files named *_avx2.cc and so on are compiled for that instruction set, all others for baseline x86-64.
-set(BATCHWRIGHT_FLAGS_avx2 -mavx2 -mfma -mf16c)
+# Without exceptions, as unoptimised code would else emit a weak symbol for their sake.
+set(BATCHWRIGHT_FLAGS_avx2 -fno-exceptions -mavx2 -mfma -mf16c)
 set(BATCHWRIGHT_FLAGS_avx512
-    -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
+    ${BATCHWRIGHT_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq
     # g++ 12 warns of its own _mm512_undefined_*.
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 set(BATCHWRIGHT_FLAGS_vnni ${BATCHWRIGHT_FLAGS_avx512} -mavx512vnni)
