@@ -115,6 +115,7 @@ class GgufFile {
   static Result<GgufFile> open(const std::string& path);
 
   const std::string& path() const { return file_.path(); }
+  std::span<const std::byte> bytes() const { return file_.bytes(); }
   uint64_t file_bytes() const { return file_.bytes().size(); }
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }
