@@ -98,7 +98,24 @@ constexpr RowKernels kScalar = {Isa::kScalar,  rms_norm_scalar, rope_scalar,    
                                 scale_scalar,  silu_mul_scalar, gelu_mul_scalar, soft_cap_scalar,
                                 argmax_scalar, max_scalar,      sum_exp_scalar};
 
-constexpr RowKernels kTable[] = {kScalar};
+template <int64_t (*kIndex)(const float*, int64_t)>
+ArgMax argmax_by_index(const float* x, int64_t n) {
+  const int64_t index = kIndex(x, n);
+  return index < 0 ? ArgMax{-std::numeric_limits<float>::infinity(), 0} : ArgMax{x[index], index};
+}
+
+#define BATCHWRIGHT_ROWS_OF(ISA, NAME)                                                                              \
+  {                                                                                                                 \
+    ISA, rows::rms_norm_##NAME, rows::rope_##NAME, rows::add_##NAME, rows::scale_##NAME, rows::silu_mul_##NAME,     \
+        rows::gelu_mul_##NAME, rows::soft_cap_##NAME, argmax_by_index<rows::argmax_index_##NAME>, rows::max_##NAME, \
+        rows::sum_exp_##NAME                                                                                        \
+  }
+
+constexpr RowKernels kTable[] = {
+    kScalar,
+    BATCHWRIGHT_ROWS_OF(Isa::kAvx2, avx2),
+    BATCHWRIGHT_ROWS_OF(Isa::kAvx512, avx512),
+};
 
 }  // namespace
 
