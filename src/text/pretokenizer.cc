@@ -13,26 +13,36 @@
 #include "base/check.h"
 #include "base/utf8.h"
 #include "formats/printable.h"
+#include "text/unicode_class.h"
 
 namespace batchwright {
 namespace {
 
-// Unicode's White_Space. PCRE2's \s is not the same: it has U+180E.
-#define BATCHWRIGHT_SPACE \
-  "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
+// The patterns run over one byte a character: ASCII as it is, and these for all else. So the machine's PCRE2 decides
+// nothing about Unicode, and its compiled code looks bytes up in bitmaps.
+constexpr char kOtherLetter = '\xC0';
+constexpr char kOtherNumber = '\xC1';
+constexpr char kOtherSpace = '\xC2';
+constexpr char kLongS = '\xC3';  // U+017F, which is an "s" to a pattern that ignores case
+constexpr char kOther = '\xC4';
+
+#define BATCHWRIGHT_L "A-Za-z\\xC0\\xC3"
+#define BATCHWRIGHT_N "0-9\\xC1"
+#define BATCHWRIGHT_S "\\t-\\r \\xC2"
 
 // The patterns of the models' own tokenisers. Each matches at every position of every text, at least one character: so
 // a word begins where the last one ended, and no search is needed.
-constexpr char kGpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" BATCHWRIGHT_SPACE
-                         "\\p{L}\\p{N}]+|[" BATCHWRIGHT_SPACE "]+(?![^" BATCHWRIGHT_SPACE "])|[" BATCHWRIGHT_SPACE "]+";
+constexpr char kGpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?[" BATCHWRIGHT_L "]+| ?[" BATCHWRIGHT_N
+                         "]+| ?[^" BATCHWRIGHT_S BATCHWRIGHT_L BATCHWRIGHT_N "]+|[" BATCHWRIGHT_S
+                         "]+(?![^" BATCHWRIGHT_S "])|[" BATCHWRIGHT_S "]+";
 
-#define BATCHWRIGHT_LLAMA3(DIGITS)                                                                            \
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" DIGITS "| ?[^" BATCHWRIGHT_SPACE              \
-  "\\p{L}\\p{N}]+[\\r\\n]*|[" BATCHWRIGHT_SPACE "]*[\\r\\n]+|[" BATCHWRIGHT_SPACE "]+(?![^" BATCHWRIGHT_SPACE \
-  "])|[" BATCHWRIGHT_SPACE "]+"
+#define BATCHWRIGHT_LLAMA3(DIGITS)                                                                                    \
+  "'(?:[sS\\xC3]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\\r\\n" BATCHWRIGHT_L BATCHWRIGHT_N "]?[" BATCHWRIGHT_L \
+  "]+|[" BATCHWRIGHT_N "]" DIGITS "| ?[^" BATCHWRIGHT_S BATCHWRIGHT_L BATCHWRIGHT_N "]+[\\r\\n]*|[" BATCHWRIGHT_S     \
+  "]*[\\r\\n]+|[" BATCHWRIGHT_S "]+(?![^" BATCHWRIGHT_S "])|[" BATCHWRIGHT_S "]+"
 
-constexpr char kQwen2[] = BATCHWRIGHT_LLAMA3("\\p{N}");
-constexpr char kLlama3[] = BATCHWRIGHT_LLAMA3("\\p{N}{1,3}");
+constexpr char kQwen2[] = BATCHWRIGHT_LLAMA3("");
+constexpr char kLlama3[] = BATCHWRIGHT_LLAMA3("{1,3}");
 
 struct Pattern {
   std::string_view name;
@@ -55,6 +65,22 @@ const Pattern* find_pattern(std::string_view name) {
   const auto* found =
       std::find_if(kPatterns.begin(), kPatterns.end(), [&](const Pattern& p) { return p.name == name; });
   return found == kPatterns.end() ? nullptr : found;
+}
+
+char class_byte(char32_t code_point) {
+  if (code_point < 0x80) return static_cast<char>(code_point);
+  if (code_point == 0x17F) return kLongS;
+  switch (unicode_class(code_point)) {
+    case UnicodeClass::kLetter:
+      return kOtherLetter;
+    case UnicodeClass::kNumber:
+      return kOtherNumber;
+    case UnicodeClass::kSpace:
+      return kOtherSpace;
+    case UnicodeClass::kOther:
+      break;
+  }
+  return kOther;
 }
 
 // Steps that a match may take: far more than the patterns need (they go over a word's bytes a few times).
@@ -92,9 +118,8 @@ Result<std::unique_ptr<const PreTokenizer>> PreTokenizer::create(std::string_vie
   compiled->ignores_merges = pattern->ignores_merges;
   int error = 0;
   PCRE2_SIZE offset = 0;
-  compiled->code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern->regex), PCRE2_ZERO_TERMINATED,
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED | PCRE2_NO_START_OPTIMIZE, &error, &offset, nullptr);
+  compiled->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern->regex), PCRE2_ZERO_TERMINATED,
+                                 PCRE2_ANCHORED | PCRE2_NO_START_OPTIMIZE, &error, &offset, nullptr);
   if (compiled->code == nullptr) {
     return internal_error(fmt::format("PCRE2 rejects the pattern \"{}\": error {} at {}", name, error, offset));
   }
@@ -130,28 +155,43 @@ PreTokenizer::Cursor::~Cursor() = default;
 
 void PreTokenizer::Cursor::start(std::string_view text) {
   text_ = text;
-  position_ = 0;
-  const size_t steps = std::max<size_t>(kMatchStepsMin, text.size() * kMatchStepsPerByte);
+  classes_.clear();
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    if (byte < 0x80) {
+      classes_.push_back(text[i++]);
+      continue;
+    }
+    const Utf8Char c = decode_utf8(text, i);
+    classes_.push_back(class_byte(c.code_point));
+    i += c.length;
+  }
+  class_at_ = 0;
+  const size_t steps = std::max<size_t>(kMatchStepsMin, classes_.size() * kMatchStepsPerByte);
   pcre2_set_match_limit(state_->context, static_cast<uint32_t>(std::min<size_t>(steps, UINT32_MAX)));
 }
 
 bool PreTokenizer::Cursor::next(std::string_view& word) {
-  if (position_ == text_.size()) return false;
+  if (class_at_ == classes_.size()) return false;
   const Compiled& compiled = *pre_tokenizer_.compiled_;
-  const auto* subject = reinterpret_cast<PCRE2_SPTR>(text_.data());
+  const auto* subject = reinterpret_cast<PCRE2_SPTR>(classes_.data());
   int matched = PCRE2_ERROR_NOMATCH;
   if (compiled.jit) {
-    matched = pcre2_jit_match(compiled.code, subject, text_.size(), position_, PCRE2_NO_UTF_CHECK, state_->data,
-                              state_->context);
+    matched = pcre2_jit_match(compiled.code, subject, classes_.size(), class_at_, 0, state_->data, state_->context);
   }
   if (matched <= 0) {
-    matched = pcre2_match(compiled.code, subject, text_.size(), position_, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
-                          state_->data, state_->context);
+    matched =
+        pcre2_match(compiled.code, subject, classes_.size(), class_at_, PCRE2_NO_JIT, state_->data, state_->context);
   }
-  size_t end = position_ + decode_utf8(text_, position_).length;
-  if (matched > 0) end = std::max(end, pcre2_get_ovector_pointer(state_->data)[1]);
-  word = text_.substr(position_, end - position_);
-  position_ = end;
+  size_t class_end = class_at_ + 1;
+  if (matched > 0) class_end = std::max(class_end, pcre2_get_ovector_pointer(state_->data)[1]);
+  size_t size = 0;
+  for (; class_at_ < class_end; ++class_at_) {
+    const auto lead = static_cast<uint8_t>(text_[size]);
+    size += lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  }
+  word = text_.substr(0, size);
+  text_.remove_prefix(size);
   return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "batchwright/status.h"
@@ -55,8 +56,9 @@ class PreTokenizer::Cursor {
   struct State;
   const PreTokenizer& pre_tokenizer_;
   std::unique_ptr<State> state_;
-  std::string_view text_;
-  size_t position_ = 0;
+  std::string_view text_;  // from the next word on
+  std::string classes_;    // a byte for each character of the text
+  size_t class_at_ = 0;    // of the next word
 };
 
 }  // namespace batchwright

@@ -21,30 +21,19 @@ constexpr size_t kTokensMax = size_t{1} << 24;
 constexpr size_t kTokenBytesMax = 65535;
 constexpr size_t kTextBytesMax = size_t{1} << 30;
 
-// Those that llama.cpp knows too. The file markers are in it because code models go on with another file after them.
-constexpr std::array<std::string_view, 20> kEndTexts = {"<|eot_id|>",
-                                                        "<|im_end|>",
-                                                        "<|end|>",
-                                                        "<end_of_turn>",
-                                                        "<|endoftext|>",
-                                                        "<|eom_id|>",
-                                                        "<EOT>",
-                                                        "_<EOT>",
-                                                        "</s>",
-                                                        "<eos>",
-                                                        "<|end_of_text|>",
-                                                        "<end_of_utterance>",
-                                                        "<｜end▁of▁sentence｜>",
-                                                        "<|fim_pad|>",
-                                                        "<fim-pad>",
-                                                        "<PAD>",
-                                                        "<|repo_name|>",
-                                                        "<fim-repo>",
-                                                        "<REPO>",
-                                                        "<|file_sep|>"};
+// Tokens that end a turn, whatever a file says their type is: text must not be able to end one. Those of llama.cpp.
+constexpr std::array<std::string_view, 7> kTurnEnds = {"<|eot_id|>",    "<|im_end|>", "<|end|>", "<end_of_turn>",
+                                                       "<|endoftext|>", "<|eom_id|>", "<EOT>"};
+// Those that end an answer where they are control tokens; elsewhere they are other things ("</s>" is HTML to Gemma).
+// The marks of files are here because code models go on with another file after them.
+constexpr std::array<std::string_view, 13> kAnswerEnds = {
+    "_<EOT>",      "</s>",      "<eos>", "<|end_of_text|>", "<end_of_utterance>", "<｜end▁of▁sentence｜>",
+    "<|fim_pad|>", "<fim-pad>", "<PAD>", "<|repo_name|>",   "<fim-repo>",         "<REPO>",
+    "<|file_sep|>"};
 
-bool is_end_text(std::string_view text) {
-  return std::find(kEndTexts.begin(), kEndTexts.end(), text) != kEndTexts.end();
+template <size_t N>
+bool contains_text(const std::array<std::string_view, N>& texts, std::string_view text) {
+  return std::find(texts.begin(), texts.end(), text) != texts.end();
 }
 
 int hex_digit(char c) {
@@ -128,8 +117,8 @@ Result<TokenType> token_type(const VocabularyData& data, size_t i) {
     return invalid_data(fmt::format("tokenizer.ggml.tokens[{}] is a special token of {} bytes; at most {}", i,
                                     text.size(), Vocabulary::kSpecialTokenBytesMax));
   }
-  // Some converters wrote the tokens that end turns as user-defined; text must not be able to end a turn.
-  if (type == TokenType::kUserDefined && is_end_text(text)) return TokenType::kControl;
+  // Some converters wrote them as user-defined.
+  if (type == TokenType::kUserDefined && contains_text(kTurnEnds, text)) return TokenType::kControl;
   return type;
 }
 
@@ -263,7 +252,9 @@ Status Vocabulary::set_merges(const VocabularyData& data) {
 
 void Vocabulary::set_end_of_generation() {
   for (TokenId id = 0; id < size(); ++id) {
-    const bool known = type(id) == TokenType::kControl && is_end_text(token_text(id));
+    const std::string_view text = token_text(id);
+    const bool known =
+        type(id) == TokenType::kControl && (contains_text(kTurnEnds, text) || contains_text(kAnswerEnds, text));
     if (known || id == eos_ || id == eot_) end_of_generation_.push_back(id);
   }
 }
