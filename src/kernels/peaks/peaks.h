@@ -1,6 +1,8 @@
 // What this machine can do at most, measured now by hand-written loops: the yardsticks beside every figure of speed.
 #pragma once
 
+#include <cstddef>
+
 #include "batchwright/options.h"
 
 namespace batchwright {
@@ -15,7 +17,9 @@ struct Peaks {
   double read_bandwidth = 0;
 };
 
-// Takes about `seconds` in all. The int8 and fp32 figures are sums over `threads` threads running at once.
-Peaks measure_peaks(Isa isa, int threads, double seconds);
+// Takes about `seconds` in all, and the time to touch the memory that is read. The int8 and fp32 figures are sums over
+// `threads` threads running at once. `read_bytes` is what the bandwidth is measured on; 0: eight times the last-level
+// cache, 256 MiB at least, at most a quarter of the free memory.
+Peaks measure_peaks(Isa isa, int threads, double seconds, size_t read_bytes = 0);
 
 }  // namespace batchwright

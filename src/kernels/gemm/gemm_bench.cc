@@ -1,0 +1,138 @@
+// Speed of the matrix products: every format on every instruction set of the machine, one thread. Besides its own
+// figure each benchmark reports a peak, whose slices alternate with the kernel's (machines are noisy): maddubs+madd for
+// quantised weights, fma of the set for the others. `share` is the median of the ratios of neighbouring slices.
+#include <benchmark/benchmark.h>
+#include <time.h>
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/gemm/gemm.h"
+#include "kernels/peaks/loops.h"
+#include "platform/cpu.h"
+#include "tensor/quantize.h"
+
+namespace batchwright {
+namespace {
+
+// The thread's own time: other programs that take turns on the CPU do not count.
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+double median(std::vector<double>& values) {
+  std::sort(values.begin(), values.end());
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
+// G multiply-adds/s of a slice of about a tenth of a millisecond.
+double peak_slice(const PeakLoop& loop) {
+  constexpr int64_t kIterations = 40'000;
+  const double start = thread_seconds();
+  loop.run(kIterations);
+  return static_cast<double>(kIterations * loop.multiply_adds) / (thread_seconds() - start) / 1e9;
+}
+
+const PeakLoop* yardstick(const GemmKernels& kernels, ElementType type) {
+  if (!machine_has(Isa::kAvx2)) return nullptr;
+  if (is_quantized(type)) return &kPeakMaddubsMadd;
+  return kernels.isa >= Isa::kAvx512 ? &kPeakFma512 : &kPeakFma256;
+}
+
+PackedWeights random_weights(ElementType type, int64_t n, int64_t k) {
+  PackedWeights weights = std::move(make_packed_weights(type, n, k)).value();
+  const size_t bytes = row_bytes(type, k).value();
+  std::vector<std::byte> rows(bytes * static_cast<size_t>(n));
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(0, 0.05F);
+  std::vector<float> values(static_cast<size_t>(k));
+  for (int64_t i = 0; i < n; ++i) {
+    if (i < 32) {
+      for (float& value : values) value = normal(random);
+      quantize_row(type, values.data(), k, rows.data() + static_cast<size_t>(i) * bytes);
+    } else {
+      std::copy_n(rows.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(i % 32) * bytes), bytes,
+                  rows.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(i) * bytes));
+    }
+  }
+  pack_panels(weights, rows.data(), 0, weights.panels());
+  return weights;
+}
+
+void run(benchmark::State& state, const GemmKernels& kernels, ElementType type, int64_t n, int64_t k, int64_t rows) {
+  const PackedWeights weights = random_weights(type, n, k);
+  std::vector<float> x(static_cast<size_t>(rows * k));
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal;
+  for (float& value : x) value = normal(random);
+  AlignedBuffer<uint8_t> quantized(uses_quantized_activations(type) ? quantized_rows_bytes(rows, k) : 0);
+  if (quantized.size() != 0) {
+    for (int64_t r = 0; r < rows; ++r) kernels.quantize_row(&x[static_cast<size_t>(r * k)], k, r, quantized.data());
+    kernels.pad_rows(rows, k, quantized.data());
+  }
+  AlignedBuffer<uint8_t> scratch(gemm_scratch_bytes(rows, k));
+  std::vector<float> out(static_cast<size_t>(rows * n));
+  const GemmArgs args{.weights = &weights,
+                      .panel_begin = 0,
+                      .panel_end = weights.panels(),
+                      .activations = quantized.size() != 0 ? static_cast<const void*>(quantized.data()) : x.data(),
+                      .rows = rows,
+                      .bias = nullptr,
+                      .out = out.data(),
+                      .out_stride = n,
+                      .out_first_column = 0,
+                      .scratch = scratch.data()};
+  const double work = static_cast<double>(rows * n * k) / 1e9;
+  const PeakLoop* loop = yardstick(kernels, type);
+  std::vector<double> speeds;
+  std::vector<double> peaks;
+  std::vector<double> shares;
+  kernels.run(args);
+  for (auto _ : state) {
+    const double before = loop != nullptr ? peak_slice(*loop) : 0;
+    const double start = thread_seconds();
+    kernels.run(args);
+    const double seconds = thread_seconds() - start;
+    const double after = loop != nullptr ? peak_slice(*loop) : 0;
+    state.SetIterationTime(seconds);
+    speeds.push_back(work / seconds);
+    if (loop == nullptr) continue;
+    peaks.push_back((before + after) / 2);
+    shares.push_back(speeds.back() / peaks.back());
+  }
+  state.counters["best"] = *std::max_element(speeds.begin(), speeds.end());
+  state.counters["G_mac/s"] = median(speeds);
+  state.counters["peak"] = median(peaks);
+  state.counters["share"] = median(shares);
+}
+
+// Type first, so that --benchmark_filter='Q5_0/avx2' picks what one wants.
+const bool kRegistered = [] {
+  for (const ElementTypeInfo& info : kElementTypes) {
+    for (const GemmKernels& kernels : all_gemm_kernels()) {
+      if (!machine_has(kernels.isa)) continue;
+      for (const auto& [n, k] : {std::pair<int64_t, int64_t>{4864, 896}, {896, 4864}}) {
+        if (k % info.block_elements != 0) continue;
+        for (const int64_t rows : {1, 4, 16, 64, 256}) {
+          const std::string name = std::string(info.name) + "/" + isa_name(kernels.isa) + "/" + std::to_string(n) +
+                                   "x" + std::to_string(k) + "/rows:" + std::to_string(rows);
+          benchmark::RegisterBenchmark(name.c_str(),
+                                       [&kernels, type = info.type, n = n, k = k, rows](benchmark::State& state) {
+                                         run(state, kernels, type, n, k, rows);
+                                       })
+              ->UseManualTime()
+              ->MinTime(0.1)
+              ->Unit(benchmark::kMicrosecond);
+        }
+      }
+    }
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace batchwright
