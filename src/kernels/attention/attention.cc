@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/attention/attention_isa.h"
 #include "kernels/math/math.h"
 #include "tensor/half.h"
 
@@ -13,7 +14,6 @@ namespace batchwright {
 namespace {
 
 constexpr int kLanes = 16;
-constexpr int kDimMax = 256;
 
 // The visible positions of a block: indices [begin, end) within it, empty where begin >= end.
 struct Visible {
@@ -52,7 +52,7 @@ void attend(const AttentionArgs& args, const float* q, const float* k, Visible v
   m_b += 0.0F;  // -0 becomes +0, so that the order of equals does not matter
 
   float lanes[kLanes] = {};
-  float o_b[kDimMax] = {};
+  float o_b[attention::kDimMax] = {};
   for (int j = visible.begin; j < visible.end; ++j) {
     p[j] = exp_f32(p[j] - m_b);
     lanes[j % kLanes] += p[j];
@@ -121,15 +121,50 @@ void store_scalar(KvFormat format, const float* k, const float* v, int dim, int 
   for (int d = 0; d < dim; ++d) values[offset * dim + d] = f32_to_f16(v[d]);
 }
 
+// Reads the spans here, in a file of the baseline set.
+attention::Task plain_task(const AttentionArgs& args) {
+  return {.is_f16 = args.format == KvFormat::kF16,
+          .dim = args.dim,
+          .scale = args.scale,
+          .soft_cap = args.soft_cap,
+          .window = args.window,
+          .rows = args.rows.data(),
+          .row_count = static_cast<int64_t>(args.rows.size()),
+          .positions = args.positions,
+          .head_begin = args.head_begin,
+          .head_count = args.head_count,
+          .q = args.q,
+          .q_stride = args.q_stride,
+          .blocks = args.blocks.data(),
+          .block_count = static_cast<int64_t>(args.blocks.size()),
+          .first_block = args.first_block,
+          .state = args.state,
+          .state_heads = args.state_heads,
+          .scratch = args.scratch};
+}
+
+template <void (*kRun)(const attention::Task&)>
+void run_task(const AttentionArgs& args) {
+  kRun(plain_task(args));
+}
+
+void store_avx2(KvFormat format, const float* k, const float* v, int dim, int offset, void* block) {
+  attention::store_avx2(format == KvFormat::kF16, k, v, dim, offset, block);
+}
+
 constexpr AttentionKernels kTable[] = {
     {Isa::kScalar, run_scalar, finish_scalar, store_scalar},
+    {Isa::kAvx2, run_task<attention::run_avx2>, attention::finish_avx2, store_avx2},
+    {Isa::kAvx512, run_task<attention::run_avx512>, attention::finish_avx512, store_avx2},
 };
 
 }  // namespace
 
 size_t attention_scratch_bytes(int64_t queries, int dim) {
+  // Independent of both: queries pass in tiles, and a block is small whatever its dimension.
   static_cast<void>(queries);
-  return kv_head_block_elements(dim) * sizeof(float);
+  static_cast<void>(dim);
+  return sizeof(attention::Scratch);
 }
 
 const AttentionKernels& attention_kernels(Isa isa) {

@@ -18,6 +18,7 @@ alignas(64) constexpr int32_t kFirstLanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1,
 
 struct Avx2 {
   static constexpr int kLanes = 8;
+  static constexpr int kRegisters = 16;
   using F = __m256;
   using Mask = __m256;
 

@@ -1,13 +1,6 @@
 // Sixteen f32 in an AVX-512 register; the names are those of simd_avx2.h. Only *_avx512.cc files include this.
 #pragma once
 
-// g++ 12 warns of its own header's _mm512_undefined_ps.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-
 #include "kernels/math/simd_avx2.h"
 
 namespace batchwright {
@@ -15,6 +8,7 @@ namespace {
 
 struct Avx512 {
   static constexpr int kLanes = 16;
+  static constexpr int kRegisters = 32;
   using F = __m512;
   using Mask = __mmask16;
 
