@@ -42,7 +42,7 @@ struct EngineStats {
   int64_t prompt_tokens = 0;           // of admitted requests, all choices
   int64_t prompt_tokens_computed = 0;  // without those found in shared pages; recomputed ones count again
   int64_t generated_tokens = 0;
-  int64_t preemptions = 0;  // sequences that gave their pages up and were computed again
+  int64_t preemptions = 0;     // sequences that gave their pages up and were computed again
   double seconds_prefill = 0;  // a step's time is divided by its rows
   double seconds_decode = 0;
   int sequences_running = 0;
@@ -66,8 +66,8 @@ class Engine {
   virtual const Vocabulary& vocabulary() const = 0;  // thread-safe
   virtual const Tokenizer& tokenizer() const = 0;    // thread-safe
 
-  // Queues a request. One that can never run (empty prompt, token out of range, prompt beyond the context, parameter out
-  // of range) comes back from the next step as a failed completion that names the field, the value and the limit.
+  // Queues a request. One that can never run (empty prompt, token out of range, prompt beyond the context, parameter
+  // out of range) comes back from the next step as a failed completion that names the field, the value and the limit.
   virtual void submit(Request request) = 0;
 
   // Drops a request and frees its pages; it gives no completion. Unknown ids are ignored.
@@ -76,8 +76,8 @@ class Engine {
   // Requests that were submitted and have not been given back.
   virtual int64_t active() const = 0;
 
-  // Runs one forward pass over what is admitted; returns the requests that ended with it. Empty and without effect where
-  // nothing is active. A Status only for what stops the whole engine.
+  // Runs one forward pass over what is admitted; returns the requests that ended with it. Empty and without effect
+  // where nothing is active. A Status only for what stops the whole engine.
   virtual Result<std::vector<Completion>> step() = 0;
 
   // A snapshot; may be called from any thread.

@@ -37,6 +37,9 @@ struct EngineOptions {
 
   // Compute pages of equal token chains once. Off only for measuring and tests.
   bool share_prefixes = true;
+
+  // Compute all prompts before any sequence decodes, instead of both in one step. For measuring each alone.
+  bool prefill_first = false;
 };
 
 }  // namespace batchwright

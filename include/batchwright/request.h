@@ -88,11 +88,11 @@ struct Choice {
 
 struct Completion {
   uint64_t id = 0;
-  Status status;                                // not ok: this request alone failed; choices are empty
-  std::vector<Choice> choices;                  // n of them, by index
-  std::vector<TokenLogprobs> prompt_logprobs;   // one a prompt token; the first has no probability and is left empty
+  Status status;                               // not ok: this request alone failed; choices are empty
+  std::vector<Choice> choices;                 // n of them, by index
+  std::vector<TokenLogprobs> prompt_logprobs;  // one a prompt token; the first has no probability and is left empty
   int prompt_tokens = 0;
-  int64_t prompt_tokens_computed = 0;           // over all choices; less than n * prompt_tokens where pages were shared
+  int64_t prompt_tokens_computed = 0;  // over all choices; less than n * prompt_tokens where pages were shared
 };
 
 }  // namespace batchwright

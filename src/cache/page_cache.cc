@@ -180,7 +180,8 @@ PageCache::Prefix PageCache::adopt_prefix(BlockTable& table, std::span<const Tok
     parent = child;
   }
 
-  // A windowed class may have lost pages: as many blocks can be adopted as leave a whole window before the next position.
+  // A windowed class may have lost pages: as many blocks can be adopted as leave a whole window before the next
+  // position.
   const auto window_is_whole = [&](int end) {
     for (int c = 0; c < classes(); ++c) {
       if (spec(c).window == 0) continue;

@@ -37,14 +37,14 @@ class BlockTable {
     int32_t node = -1;
   };
   std::vector<Block> blocks_;
-  std::vector<int32_t> promised_;                  // pending nodes that this sequence is to compute, in order
+  std::vector<int32_t> promised_;                    // pending nodes that this sequence is to compute, in order
   std::array<int, kMaxPageClasses> window_begin_{};  // first block that may still hold a page
   int published_ = 0;
 };
 
-// Pages are shared through a tree whose nodes are whole blocks of 64 tokens under their prefix, compared in full. A node
-// is pending while the sequence that promised it computes it, then ready. Pages of ready nodes that no sequence holds
-// stay until they are needed, least recently used first (RadixAttention, Zheng et al. 2023).
+// Pages are shared through a tree whose nodes are whole blocks of 64 tokens under their prefix, compared in full. A
+// node is pending while the sequence that promised it computes it, then ready. Pages of ready nodes that no sequence
+// holds stay until they are needed, least recently used first (RadixAttention, Zheng et al. 2023).
 class PageCache {
  public:
   explicit PageCache(std::vector<PageClassSpec> classes);

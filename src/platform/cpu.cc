@@ -66,8 +66,8 @@ bool detect(Isa isa) {
     case Isa::kAmx: {
       constexpr unsigned kAmxTile = 1U << 24;
       constexpr unsigned kAmxInt8 = 1U << 25;
-      return detect(Isa::kVnni) && (state & kTiles) == kTiles && (l7.edx & kAmxTile) != 0 &&
-             (l7.edx & kAmxInt8) != 0 && request_amx();
+      return detect(Isa::kVnni) && (state & kTiles) == kTiles && (l7.edx & kAmxTile) != 0 && (l7.edx & kAmxInt8) != 0 &&
+             request_amx();
     }
   }
   return false;

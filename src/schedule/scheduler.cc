@@ -160,9 +160,8 @@ int Scheduler::add_run(Sequence& s, int wanted) {
     const int position = s.computed + i;
     const bool last = position + 1 == static_cast<int>(s.tokens.size());
     const bool prompt = position < s.prompt_length;
-    if (last || (prompt && s.spec.prompt_logits)) {
-      step_.logits.push_back({step_.rows(), s.id, s.spec.full_logits || s.spec.prompt_logits});
-    }
+    const bool scored = prompt && s.spec.prompt_logits_from >= 0 && position >= s.spec.prompt_logits_from;
+    if (last || scored) step_.logits.push_back({step_.rows(), s.id, s.spec.full_logits || scored});
     step_.tokens.push_back(s.tokens[static_cast<size_t>(position)]);
     step_.positions.push_back(position);
     for (int c = 0; c < cache_.classes(); ++c) {

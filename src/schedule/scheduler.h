@@ -22,7 +22,9 @@ struct SchedulerOptions {
 struct SequenceSpec {
   std::vector<TokenId> prompt;  // not empty
   bool full_logits = false;     // whole rows of logits at the end of what is known, not just the argmax
-  bool prompt_logits = false;   // whole rows for every position of the prompt; shares nothing
+  // First position of the prompt from which on every position gives a whole row of logits; such a sequence shares
+  // nothing. -1: none.
+  int prompt_logits_from = -1;
 };
 
 // A step holds decode tokens first, then prefill chunks in order of age, under one token budget (Sarathi-Serve, Agrawal
@@ -72,7 +74,7 @@ class Scheduler {
   };
   using Queue = std::map<int64_t, std::unique_ptr<Sequence>>;
 
-  bool shares(const Sequence& s) const { return options_.share_prefixes && !s.spec.prompt_logits; }
+  bool shares(const Sequence& s) const { return options_.share_prefixes && s.spec.prompt_logits_from < 0; }
   bool waits_for_prefix(Sequence& s);
   bool fits(const Sequence& s) const;
   bool preempt_youngest_after(int64_t id);

@@ -12,8 +12,8 @@ namespace batchwright {
 struct RunPages {
   int first_row = 0;
   int count = 0;
-  int first_block = 0;               // block of pages[0]
-  std::span<const PageId> pages;     // up to and with the block of the run's last position
+  int first_block = 0;            // block of pages[0]
+  std::span<const PageId> pages;  // up to and with the block of the run's last position
 };
 
 // Groups rows over shared pages: runs whose page lists begin alike (same first block, same pages) form one group over

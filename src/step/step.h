@@ -41,9 +41,9 @@ struct ClassPlan {
 };
 
 struct LogitsRow {
-  int32_t row = 0;        // index among the step's rows
+  int32_t row = 0;  // index among the step's rows
   int64_t sequence = 0;
-  bool full = false;      // the whole row of logits is wanted; otherwise the argmax is enough
+  bool full = false;  // the whole row of logits is wanted; otherwise the argmax is enough
 };
 
 struct Step {

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "batchwright/options.h"
+#include "batchwright/status.h"
+#include "model/model_shape.h"
+
+namespace batchwright {
+
+// How many pages of each class of page_classes(shape) fit into `bytes`: as many of one class as of another, but of
+// windowed classes no more than the sequences in flight can use. kInvalidArgument, naming the bytes needed, where one
+// sequence of context_length positions would not fit: then some request could never end.
+Result<std::vector<int32_t>> plan_kv_pages(const ModelShape& shape, KvFormat format, size_t bytes, int context_length,
+                                           int max_batch, int max_batch_tokens);
+
+}  // namespace batchwright
