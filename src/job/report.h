@@ -1,0 +1,55 @@
+// What a run did: X.report.json, described in docs/formats/report.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/json_writer.h"
+#include "batchwright/engine.h"
+
+namespace batchwright {
+
+struct JobReport {
+  std::string outcome;  // "complete", "interrupted" or "failed"
+  std::string error;    // of "failed"
+  int64_t rows_total = 0;
+  int64_t rows_ok = 0;
+  int64_t rows_failed = 0;
+  int64_t rows_resumed = 0;
+  int64_t attempts = 1;
+  int64_t prompt_tokens = 0;
+  int64_t prompt_tokens_computed = 0;
+  int64_t generated_tokens = 0;
+  double seconds = 0;       // of running rows, without loading the model
+  double seconds_load = 0;  // loading the model
+  size_t peak_memory_bytes = 0;
+  size_t kv_memory_bytes = 0;
+  std::string isa;
+  int threads = 0;
+  std::string model;
+  std::string model_hash;
+  std::string limited_by;
+  // Fields of rows that mean nothing to this program, and in how many rows they stood.
+  std::map<std::string, int64_t> ignored_fields;
+};
+
+void append_report(JsonWriter& out, const JobReport& report);
+// With line feeds, for people.
+std::string report_text(const JobReport& report);
+
+// Counts what each step was limited by; the report names the most frequent.
+class LimitedBy {
+ public:
+  // idle_input: the engine had room, and the next row was not read yet; idle_rows: no rows were left to fill the room.
+  void count_step(const EngineStats& stats, const EngineOptions& options, bool idle_input, bool idle_rows);
+  std::string name() const;
+
+ private:
+  int64_t kv_memory_ = 0;
+  int64_t max_batch_ = 0;
+  int64_t reading_ = 0;
+  int64_t rows_ = 0;
+};
+
+}  // namespace batchwright

@@ -1,0 +1,166 @@
+#include "job/step_loop.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <utility>
+
+#include "base/check.h"
+#include "base/status_macros.h"
+
+namespace batchwright {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr size_t kIgnoredNamesMax = 64;
+constexpr size_t kIgnoredNameBytesMax = 64;
+
+// Enough waiting requests that the engine can always fill a step, few enough to hold their prompts.
+int64_t requests_ahead(const EngineOptions& options) {
+  return 2 * static_cast<int64_t>(std::max(options.max_batch, 4));
+}
+
+}  // namespace
+
+StepLoop::StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
+                   JobObserver* observer, int64_t rows_total)
+    : engine_(engine),
+      feeder_(feeder),
+      writer_(writer),
+      environment_(environment),
+      observer_(observer),
+      rows_total_(rows_total),
+      requests_ahead_(requests_ahead(engine.options())),
+      start_seconds_(environment.seconds()),
+      start_stats_(engine.stats()) {}
+
+Status StepLoop::run() {
+  const Status status = loop();
+  cancel_all();
+  return status;
+}
+
+Status StepLoop::loop() {
+  while (true) {
+    if (writer_.failed()) return {};  // the writer's own status says why
+    if (!draining_ && environment_.stop_requested()) begin_drain();
+    if (draining_ && (in_flight_.empty() || environment_.seconds() >= drain_end_seconds_)) {
+      return interrupted("stopped on request");
+    }
+    if (!draining_) submit_rows();
+    if (!in_flight_.empty()) {
+      BATCHWRIGHT_RETURN_IF_ERROR(step());
+    } else if (feeder_.finished()) {
+      return feeder_.status();
+    }
+    report_progress();
+  }
+}
+
+void StepLoop::submit_rows() {
+  idle_input_ = false;
+  while (static_cast<int64_t>(in_flight_.size()) < requests_ahead_) {
+    // With nothing to compute there is time to wait; but a request to stop must be seen.
+    auto fed = feeder_.next(milliseconds(in_flight_.empty() ? 50 : 0));
+    if (!fed) {
+      idle_input_ = !feeder_.finished();
+      return;
+    }
+    accept(std::move(*fed));
+    if (writer_.failed()) return;
+  }
+}
+
+void StepLoop::accept(FedRow fed) {
+  count_ignored(fed.ignored_fields);
+  if (auto* const error = std::get_if<RequestError>(&fed.outcome)) {
+    writer_.push({std::move(fed.name), {}, std::move(*error)});
+    return;
+  }
+  auto& prepared = std::get<PreparedRequest>(fed.outcome);
+  const uint64_t id = next_id_++;
+  prepared.request.id = id;
+  in_flight_.emplace(id, InFlight{std::move(fed.name), std::move(prepared.shape), prepared.request.n});
+  engine_.submit(std::move(prepared.request));
+}
+
+Status StepLoop::step() {
+  BATCHWRIGHT_ASSIGN_OR_RETURN(std::vector<Completion> done, engine_.step());
+  limited_by_.count_step(engine_.stats(), engine_.options(), idle_input_, feeder_.finished());
+  for (Completion& completion : done) {
+    const auto found = in_flight_.find(completion.id);
+    if (found == in_flight_.end()) {
+      return internal_error(fmt::format("the engine gave back request {}, which is not under way", completion.id));
+    }
+    writer_.push({std::move(found->second.name), std::move(found->second.shape), std::move(completion)});
+    in_flight_.erase(found);
+  }
+  if (engine_.active() != static_cast<int64_t>(in_flight_.size())) {
+    return internal_error(fmt::format("the engine has {} active requests where {} were submitted and not given back",
+                                      engine_.active(), in_flight_.size()));
+  }
+  return {};
+}
+
+void StepLoop::begin_drain() {
+  draining_ = true;
+  drain_end_seconds_ = environment_.seconds() + kDrainSeconds;
+  // Those that have not begun, the youngest, would only take time from those that have.
+  int64_t waiting = engine_.stats().sequences_waiting;
+  while (waiting > 0 && !in_flight_.empty()) {
+    const auto youngest = std::prev(in_flight_.end());
+    waiting -= youngest->second.choices;
+    if (waiting < 0) break;
+    engine_.cancel(youngest->first);
+    in_flight_.erase(youngest);
+  }
+}
+
+void StepLoop::cancel_all() {
+  for (const auto& [id, row] : in_flight_) engine_.cancel(id);
+  in_flight_.clear();
+}
+
+void StepLoop::count_ignored(const std::vector<std::string>& names) {
+  std::set<std::string> distinct;
+  for (const std::string& name : names) {
+    if (distinct.size() < kIgnoredNamesMax) distinct.insert(name.substr(0, kIgnoredNameBytesMax));
+  }
+  for (const std::string& name : distinct) {
+    const auto found = ignored_fields_.find(name);
+    if (found != ignored_fields_.end()) {
+      ++found->second;
+    } else {
+      ++ignored_fields_[ignored_fields_.size() < kIgnoredNamesMax ? name : "(others)"];
+    }
+  }
+}
+
+EngineStats StepLoop::stats() const {
+  EngineStats now = engine_.stats();
+  now.steps -= start_stats_.steps;
+  now.prompt_tokens -= start_stats_.prompt_tokens;
+  now.prompt_tokens_computed -= start_stats_.prompt_tokens_computed;
+  now.generated_tokens -= start_stats_.generated_tokens;
+  now.preemptions -= start_stats_.preemptions;
+  now.seconds_prefill -= start_stats_.seconds_prefill;
+  now.seconds_decode -= start_stats_.seconds_decode;
+  return now;
+}
+
+void StepLoop::report_progress() {
+  if (observer_ == nullptr) return;
+  JobProgress progress;
+  progress.rows_total = rows_total_;
+  progress.rows_ok = writer_.rows_ok();
+  progress.rows_failed = writer_.rows_failed();
+  progress.seconds = environment_.seconds() - start_seconds_;
+  progress.engine = stats();
+  progress.draining = draining_;
+  observer_->progressed(progress);
+}
+
+}  // namespace batchwright

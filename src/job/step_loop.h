@@ -1,0 +1,70 @@
+// The stepping thread's part of a job: rows from the feeder to the engine, and from the engine to the writer.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "batchwright/engine.h"
+#include "job/job.h"
+#include "job/report.h"
+#include "job/result_writer.h"
+#include "job/row_feeder.h"
+
+namespace batchwright {
+
+class StepLoop {
+ public:
+  // How long rows that are under way may take to end once a stop is requested.
+  static constexpr double kDrainSeconds = 10;
+
+  // All references must outlive the loop.
+  StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
+           JobObserver* observer, int64_t rows_total);
+
+  // Until every row has been given to the writer (ok), or a stop was requested (kInterrupted), or the engine, the
+  // reading or the writing failed. Leaves nothing active in the engine.
+  Status run();
+
+  // Since the loop was made.
+  EngineStats stats() const;
+  std::string limited_by() const { return limited_by_.name(); }
+  const std::map<std::string, int64_t>& ignored_fields() const { return ignored_fields_; }
+
+ private:
+  struct InFlight {
+    RowName name;
+    ResponseShape shape;
+    int choices = 1;
+  };
+
+  Status loop();
+  void submit_rows();
+  void accept(FedRow fed);
+  Status step();
+  void begin_drain();
+  void cancel_all();
+  void count_ignored(const std::vector<std::string>& names);
+  void report_progress();
+
+  Engine& engine_;
+  RowFeeder& feeder_;
+  ResultWriter& writer_;
+  const JobEnvironment& environment_;
+  JobObserver* observer_;
+  const int64_t rows_total_;
+  const int64_t requests_ahead_;
+  const double start_seconds_;
+  const EngineStats start_stats_;
+  std::map<uint64_t, InFlight> in_flight_;  // by id: in order of submission
+  uint64_t next_id_ = 1;
+  bool draining_ = false;
+  double drain_end_seconds_ = 0;
+  bool idle_input_ = false;
+  LimitedBy limited_by_;
+  std::map<std::string, int64_t> ignored_fields_;
+};
+
+}  // namespace batchwright
