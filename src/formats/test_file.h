@@ -2,30 +2,25 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 namespace batchwright::formats {
 
-// Lies in the folder for temporary files and goes when the object goes.
+// Lies in memory only, as thousands are written, and goes when the object goes.
 class TestFile {
  public:
-  explicit TestFile(std::string_view content = {}) {
-    const char* folder = std::getenv("TMPDIR");
-    path_ = std::string(folder != nullptr ? folder : "/tmp") + "/batchwright_formats_XXXXXX";
-    fd_ = ::mkstemp(path_.data());
-    EXPECT_GE(fd_, 0) << path_;
+  explicit TestFile(std::string_view content = {}) : fd_(::memfd_create("batchwright_test", MFD_CLOEXEC)) {
+    EXPECT_GE(fd_, 0);
+    path_ = "/proc/self/fd/" + std::to_string(fd_);
     set(content);
   }
   TestFile(const TestFile&) = delete;
   TestFile& operator=(const TestFile&) = delete;
-  ~TestFile() {
-    ::close(fd_);
-    ::unlink(path_.c_str());
-  }
+  ~TestFile() { ::close(fd_); }
 
   const std::string& path() const { return path_; }
   void set(std::string_view content) {
@@ -35,8 +30,8 @@ class TestFile {
   void truncate(size_t bytes) { EXPECT_EQ(::ftruncate(fd_, static_cast<off_t>(bytes)), 0); }
 
  private:
+  int fd_;
   std::string path_;
-  int fd_ = -1;
 };
 
 }  // namespace batchwright::formats
