@@ -18,7 +18,7 @@ test: ## build and run every test, the real models included
 	@scripts/test ci
 
 lint: ## formatting, clang-tidy, and the checks of scripts/lint
-	@scripts/setup build test lint
+	@scripts/setup build test lint python
 	@scripts/lint/all
 
 format: ## format the C++ sources in place
