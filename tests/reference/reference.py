@@ -137,15 +137,31 @@ def tokenize(model, text):
 
 
 def _tokenize_spm(model, text):
+    """User-defined tokens are cut out first, the longest at each place; they stand in the file with plain spaces."""
+    import re
+
+    tokens = model.metadata["tokenizer.ggml.tokens"]
+    types = model.metadata["tokenizer.ggml.token_type"]
+    user_defined = {token: i for i, token in enumerate(tokens) if types[i] == 4}
+    ids = {token: i for i, token in enumerate(tokens) if types[i] == 1}
+    byte_ids = {int(token[3:5], 16): i for i, token in enumerate(tokens) if types[i] == 6}
+    if not user_defined:
+        return _join_pieces(text, ids, byte_ids, model.metadata["tokenizer.ggml.scores"])
+    result = []
+    pattern = "|".join(re.escape(token) for token in sorted(user_defined, key=len, reverse=True))
+    for part in re.split(f"({pattern})", text):
+        if part in user_defined:
+            result.append(user_defined[part])
+        else:
+            result += _join_pieces(part, ids, byte_ids, model.metadata["tokenizer.ggml.scores"])
+    return result
+
+
+def _join_pieces(text, ids, byte_ids, scores):
     """Joins the neighbours of the highest score, the leftmost of equals; bytes for what is in no piece. By heap and
     linked list, after SentencePiece's own."""
     import heapq
 
-    tokens = model.metadata["tokenizer.ggml.tokens"]
-    scores = model.metadata["tokenizer.ggml.scores"]
-    types = model.metadata["tokenizer.ggml.token_type"]
-    ids = {token: i for i, token in enumerate(tokens) if types[i] in (1, 4)}
-    byte_ids = {int(token[3:5], 16): i for i, token in enumerate(tokens) if types[i] == 6}
     text = text.replace(" ", SPACE)
     pieces = list(text)
     before = list(range(-1, len(pieces) - 1))
