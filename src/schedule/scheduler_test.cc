@@ -1,0 +1,159 @@
+#include "schedule/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+#include <vector>
+
+namespace batchwright {
+namespace {
+
+// Stands for a model: remembers of each page which tokens' K and V were written to it, and checks that every row finds
+// just its own sequence's tokens in the pages it is given.
+class FakeModel {
+ public:
+  explicit FakeModel(const PageCache& cache) : cache_(cache), pages_(static_cast<size_t>(cache.classes())) {}
+
+  void run(const Step& step, const std::map<int64_t, std::vector<TokenId>>& tokens) {
+    for (int c = 0; c < cache_.classes(); ++c) {
+      auto& pages = pages_[static_cast<size_t>(c)];
+      const ClassPlan& plan = step.classes[static_cast<size_t>(c)];
+      for (const Run& run : step.runs) {
+        for (int i = 0; i < run.count; ++i) {
+          const auto row = static_cast<size_t>(run.first_row + i);
+          ASSERT_EQ(step.positions[row], run.first_position + i);
+          ASSERT_EQ(step.tokens[row], tokens.at(run.sequence)[static_cast<size_t>(run.first_position + i)]);
+          const PageId page = plan.write_pages[row];
+          ASSERT_NE(page, kNoPage);
+          pages[page][step.positions[row] % kPagePositions] = prefix(tokens.at(run.sequence), step.positions[row]);
+        }
+      }
+      std::map<int32_t, std::map<int, PageId>> blocks_of_row;
+      for (const auto& level : plan.levels) {
+        for (const AttentionGroup& group : level) {
+          for (const int32_t row : group.rows) {
+            for (size_t b = 0; b < group.pages.size(); ++b) {
+              const int block = group.first_block + static_cast<int>(b);
+              ASSERT_TRUE(blocks_of_row[row].emplace(block, group.pages[b]).second);
+            }
+          }
+        }
+      }
+      const int window = cache_.spec(c).window;
+      for (const Run& run : step.runs) {
+        for (int i = 0; i < run.count; ++i) {
+          const int position = run.first_position + i;
+          const int first = window == 0 ? 0 : std::max(0, position - window + 1);
+          for (int p = first; p <= position; ++p) {
+            const auto& blocks = blocks_of_row[run.first_row + i];
+            const auto block = blocks.find(p / kPagePositions);
+            ASSERT_NE(block, blocks.end());
+            ASSERT_EQ(pages[block->second][p % kPagePositions], prefix(tokens.at(run.sequence), p))
+                << "class " << c << " sequence " << run.sequence << " position " << position << " sees " << p;
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  static std::vector<TokenId> prefix(const std::vector<TokenId>& tokens, int position) {
+    return {tokens.begin(), tokens.begin() + position + 1};
+  }
+  const PageCache& cache_;
+  std::vector<std::map<PageId, std::map<int, std::vector<TokenId>>>> pages_;
+};
+
+TEST(Scheduler, EverySequenceEndsAndSeesItsOwnTokensAlone) {
+  int64_t preempted = 0;
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](uint32_t n) { return static_cast<int>(random() % n); };
+    constexpr int kLongest = 330;
+    const bool windowed = below(2) == 0;
+    const int window = 1 + below(150);
+    SchedulerOptions options;
+    options.max_batch = 1 + below(8);
+    options.max_batch_tokens = 1 + below(200);
+    options.share_prefixes = below(4) != 0;
+    options.prefill_first = below(3) == 0;
+    const int budget = std::max(options.max_batch, options.max_batch_tokens);
+    // From what one sequence alone needs to plenty.
+    std::vector<PageClassSpec> classes = {{0, 7 + below(30)}};
+    if (windowed) classes.push_back({window, (window + budget + 63) / 64 + 2 + below(20)});
+    PageCache cache(classes);
+    Scheduler scheduler(options, cache);
+    FakeModel model(cache);
+
+    std::map<int64_t, std::vector<TokenId>> tokens;
+    std::map<int64_t, size_t> ends;
+    std::set<int64_t> open;
+    int to_add = 14;
+    for (int turn = 0; turn < 20000 && (to_add > 0 || !open.empty()); ++turn) {
+      if (to_add > 0 && below(3) == 0) {
+        SequenceSpec spec;
+        const int length = 1 + below(260);
+        for (int i = 0; i < length; ++i) spec.prompt.push_back(i % 64 == 63 ? below(2) : i / 64);
+        if (below(10) == 0) spec.prompt_logits_from = 0;
+        const auto prompt = spec.prompt;
+        const int64_t id = scheduler.add(std::move(spec));
+        tokens[id] = prompt;
+        ends[id] = std::min<size_t>(kLongest, prompt.size() + 1 + static_cast<size_t>(below(90)));
+        open.insert(id);
+        --to_add;
+      }
+      const Step& step = scheduler.plan();
+      if (open.empty()) {
+        ASSERT_EQ(step.rows(), 0);
+        continue;
+      }
+      ASSERT_GT(step.rows(), 0) << "seed " << seed;
+      ASSERT_LE(step.rows(), budget);
+      ASSERT_LE(scheduler.running(), options.max_batch);
+      ASSERT_NO_FATAL_FAILURE(model.run(step, tokens)) << "seed " << seed << " turn " << turn;
+      scheduler.commit();
+      for (const LogitsRow& row : step.logits) {
+        const auto next = static_cast<size_t>(step.positions[static_cast<size_t>(row.row)]) + 1;
+        if (next < tokens[row.sequence].size()) continue;
+        if (next >= ends[row.sequence] || below(150) == 0) {
+          scheduler.remove(row.sequence);
+          open.erase(row.sequence);
+        } else {
+          const TokenId token = below(2);
+          scheduler.append(row.sequence, token);
+          tokens[row.sequence].push_back(token);
+        }
+      }
+    }
+    EXPECT_TRUE(open.empty()) << "seed " << seed;
+    EXPECT_EQ(cache.held(0), 0);
+    preempted += scheduler.preemptions();
+  }
+  EXPECT_GT(preempted, 0) << "some of the caches are meant to be scarce";
+}
+
+TEST(Scheduler, ASharedPrefixIsComputedOnce) {
+  PageCache cache({{0, 100}});
+  SchedulerOptions options;
+  options.max_batch = 8;
+  options.max_batch_tokens = 512;
+  Scheduler scheduler(options, cache);
+  for (int i = 0; i < 8; ++i) {
+    SequenceSpec spec;
+    spec.prompt.assign(200, 7);
+    spec.prompt.push_back(i);
+    scheduler.add(std::move(spec));
+  }
+  int rows = 0;
+  for (int turn = 0; turn < 3; ++turn) {
+    rows += scheduler.plan().rows();
+    scheduler.commit();
+  }
+  EXPECT_EQ(rows, 192 + 8 * 9);
+}
+
+}  // namespace
+}  // namespace batchwright
