@@ -180,6 +180,12 @@ bool survives(TestFile& file, const std::string& content) {
   return true;
 }
 
+TEST(GgufHostile, AllocationsAreCounted) {
+  const uint64_t before = allocated_bytes();
+  const std::string text(12345, 'x');
+  EXPECT_GT(allocated_bytes() - before, text.size());
+}
+
 TEST(GgufHostile, TheSmallFileIsValid) {
   TestFile file;
   EXPECT_TRUE(survives(file, small_file().bytes()));
