@@ -83,6 +83,8 @@ void pad_rows(int64_t rows, int64_t k, void* quantized) {
 const GemmKernels kTable[] = {
     {Isa::kScalar, run<kQuantizedScalar, kFloatScalar>, quantize_row<kActivationsScalar>, pad_rows},
     {Isa::kAvx2, run<kQuantizedAvx2, kFloatAvx2>, quantize_row<kActivationsAvx2>, pad_rows},
+    {Isa::kAvx512, run<kQuantizedAvx2, kFloatAvx512>, quantize_row<kActivationsAvx2>, pad_rows},
+    {Isa::kVnni, run<kQuantizedVnni, kFloatAvx512>, quantize_row<kActivationsAvx2>, pad_rows},
 };
 
 }  // namespace

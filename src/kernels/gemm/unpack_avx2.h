@@ -7,8 +7,7 @@
 #include <cstdint>
 
 #include "kernels/gemm/layout.h"
-
-#define BATCHWRIGHT_INLINE static inline __attribute__((always_inline))
+#include "kernels/gemm/unpack_bits.h"
 
 namespace batchwright {
 namespace {
@@ -44,66 +43,23 @@ BATCHWRIGHT_INLINE void unpack_f16(const uint16_t* in, float* out) {
   }
 }
 
-BATCHWRIGHT_INLINE void unpack_low(const uint8_t (*low)[kGroupBytes], uint8_t (*w)[kGroupBytes]) {
-  const __m256i nibble = _mm256_set1_epi8(15);
-  for (int v = 0; v < 4; ++v) {
-    for (int i = 0; i < kGroupBytes; i += 32) {
-      const __m256i x = load(low[v] + i);
-      store(w[v] + i, _mm256_and_si256(x, nibble));
-      store(w[v + 4] + i, _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble));
-    }
+struct Ymm {
+  using Reg = __m256i;
+  static constexpr int kBytes = 32;
+  BATCHWRIGHT_INLINE Reg load(const uint8_t* p) { return batchwright::load(p); }
+  BATCHWRIGHT_INLINE void store(uint8_t* p, Reg x) { batchwright::store(p, x); }
+  BATCHWRIGHT_INLINE Reg splat(char byte) { return _mm256_set1_epi8(byte); }
+  BATCHWRIGHT_INLINE Reg bit_and(Reg x, Reg y) { return _mm256_and_si256(x, y); }
+  BATCHWRIGHT_INLINE Reg bit_or(Reg x, Reg y) { return _mm256_or_si256(x, y); }
+  template <int kBits>
+  BATCHWRIGHT_INLINE Reg shift_left(Reg x) {
+    return _mm256_slli_epi16(x, kBits);
   }
-}
-
-// Bit kFrom of every byte moved to bit kTo; the bits beside it are rubbish. (Bytes have no shifts of their own.)
-template <int kFrom, int kTo>
-BATCHWRIGHT_INLINE __m256i shift_bits(__m256i x) {
-  if constexpr (kFrom < kTo) return _mm256_slli_epi16(x, kTo - kFrom);
-  if constexpr (kFrom > kTo) return _mm256_srli_epi16(x, kFrom - kTo);
-  return x;
-}
-
-template <int kVector>
-BATCHWRIGHT_INLINE void unpack_five_step(__m256i low, __m256i high, uint8_t (*w)[kGroupBytes], int i) {
-  const __m256i nibble = _mm256_set1_epi8(15);
-  const __m256i fifth = _mm256_set1_epi8(16);
-  const __m256i first = _mm256_and_si256(low, nibble);
-  const __m256i second = _mm256_and_si256(_mm256_srli_epi16(low, 4), nibble);
-  store(w[kVector] + i, _mm256_or_si256(first, _mm256_and_si256(shift_bits<kVector, 4>(high), fifth)));
-  store(w[kVector + 4] + i, _mm256_or_si256(second, _mm256_and_si256(shift_bits<kVector + 4, 4>(high), fifth)));
-}
-
-BATCHWRIGHT_INLINE void unpack_five(const uint8_t (*low)[kGroupBytes], const uint8_t* high, uint8_t (*w)[kGroupBytes]) {
-  for (int i = 0; i < kGroupBytes; i += 32) {
-    const __m256i h = load(high + i);
-    unpack_five_step<0>(load(low[0] + i), h, w, i);
-    unpack_five_step<1>(load(low[1] + i), h, w, i);
-    unpack_five_step<2>(load(low[2] + i), h, w, i);
-    unpack_five_step<3>(load(low[3] + i), h, w, i);
+  template <int kBits>
+  BATCHWRIGHT_INLINE Reg shift_right(Reg x) {
+    return _mm256_srli_epi16(x, kBits);
   }
-}
-
-template <int kVector>
-BATCHWRIGHT_INLINE void unpack_six_step(__m256i low, __m256i high0, __m256i high1, uint8_t (*w)[kGroupBytes], int i) {
-  const __m256i nibble = _mm256_set1_epi8(15);
-  const __m256i upper = _mm256_set1_epi8(0x30);
-  const __m256i first = _mm256_and_si256(low, nibble);
-  const __m256i second = _mm256_and_si256(_mm256_srli_epi16(low, 4), nibble);
-  store(w[kVector] + i, _mm256_or_si256(first, _mm256_and_si256(shift_bits<2 * kVector, 4>(high0), upper)));
-  store(w[kVector + 4] + i, _mm256_or_si256(second, _mm256_and_si256(shift_bits<2 * kVector, 4>(high1), upper)));
-}
-
-BATCHWRIGHT_INLINE void unpack_six(const uint8_t (*low)[kGroupBytes], const uint8_t (*high)[kGroupBytes],
-                                   uint8_t (*w)[kGroupBytes]) {
-  for (int i = 0; i < kGroupBytes; i += 32) {
-    const __m256i h0 = load(high[0] + i);
-    const __m256i h1 = load(high[1] + i);
-    unpack_six_step<0>(load(low[0] + i), h0, h1, w, i);
-    unpack_six_step<1>(load(low[1] + i), h0, h1, w, i);
-    unpack_six_step<2>(load(low[2] + i), h0, h1, w, i);
-    unpack_six_step<3>(load(low[3] + i), h0, h1, w, i);
-  }
-}
+};
 
 BATCHWRIGHT_INLINE __m256i twice_as_int16(__m256i dwords) {
   return _mm256_or_si256(_mm256_and_si256(dwords, _mm256_set1_epi32(0xffff)), _mm256_slli_epi32(dwords, 16));
@@ -120,23 +76,23 @@ BATCHWRIGHT_INLINE void unpack_scales_mins(const uint8_t* scale, const uint8_t* 
 }
 
 BATCHWRIGHT_INLINE void unpack(const PanelQ4_0& in, UnpackedBlock& out) {
-  unpack_low(in.low, out.w);
+  unpack_four<Ymm>(in.low, out.w);
   unpack_f16(in.d, out.d);
 }
 
 BATCHWRIGHT_INLINE void unpack(const PanelQ4_1& in, UnpackedBlock& out) {
-  unpack_low(in.low, out.w);
+  unpack_four<Ymm>(in.low, out.w);
   unpack_f16(in.d, out.d);
   unpack_f16(in.m, out.m);
 }
 
 BATCHWRIGHT_INLINE void unpack(const PanelQ5_0& in, UnpackedBlock& out) {
-  unpack_five(in.low, in.high, out.w);
+  unpack_five<Ymm>(in.low, in.high, out.w);
   unpack_f16(in.d, out.d);
 }
 
 BATCHWRIGHT_INLINE void unpack(const PanelQ5_1& in, UnpackedBlock& out) {
-  unpack_five(in.low, in.high, out.w);
+  unpack_five<Ymm>(in.low, in.high, out.w);
   unpack_f16(in.d, out.d);
   unpack_f16(in.m, out.m);
 }
@@ -156,7 +112,7 @@ BATCHWRIGHT_INLINE void unpack(const PanelQ8_0& in, UnpackedPlanes& out) {
 
 BATCHWRIGHT_INLINE void unpack(const PanelQ4_K& in, UnpackedSuper& out) {
   for (int s = 0; s < kSubBlocks; ++s) {
-    unpack_low(in.low[s], out.w[s]);
+    unpack_four<Ymm>(in.low[s], out.w[s]);
     unpack_scales_mins(in.scale[s], in.min[s], out.scale[s][0], out.min[s]);
   }
   unpack_f16(in.d, out.d);
@@ -165,7 +121,7 @@ BATCHWRIGHT_INLINE void unpack(const PanelQ4_K& in, UnpackedSuper& out) {
 
 BATCHWRIGHT_INLINE void unpack(const PanelQ5_K& in, UnpackedSuper& out) {
   for (int s = 0; s < kSubBlocks; ++s) {
-    unpack_five(in.low[s], in.high[s], out.w[s]);
+    unpack_five<Ymm>(in.low[s], in.high[s], out.w[s]);
     unpack_scales_mins(in.scale[s], in.min[s], out.scale[s][0], out.min[s]);
   }
   unpack_f16(in.d, out.d);
@@ -174,7 +130,7 @@ BATCHWRIGHT_INLINE void unpack(const PanelQ5_K& in, UnpackedSuper& out) {
 
 BATCHWRIGHT_INLINE void unpack(const PanelQ6_K& in, UnpackedSuper& out) {
   for (int s = 0; s < kSubBlocks; ++s) {
-    unpack_six(in.low[s], in.high[s], out.w[s]);
+    unpack_six<Ymm>(in.low[s], in.high[s], out.w[s]);
     for (int half = 0; half < 2; ++half) {
       for (int i = 0; i < kPanelWidth; i += 8) {
         store(out.scale[s][half] + i, twice_as_int16(_mm256_cvtepi8_epi32(load8(in.scale[s][half] + i))));
