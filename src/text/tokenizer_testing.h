@@ -69,7 +69,7 @@ inline VocabularyData spm_data(const std::vector<Piece>& pieces) {
 }
 
 inline std::shared_ptr<const Tokenizer> make_tokenizer(VocabularyData data) {
-  auto vocabulary = Vocabulary::create(std::move(data));
+  auto vocabulary = Vocabulary::create(data);
   auto tokenizer = Tokenizer::create(vocabulary.value());
   return tokenizer.value();
 }

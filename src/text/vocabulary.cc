@@ -157,7 +157,7 @@ std::string_view Vocabulary::Texts::operator[](TokenId id) const {
   return std::string_view(bytes).substr(offsets[i], offsets[i + 1] - offsets[i]);
 }
 
-Result<std::shared_ptr<const Vocabulary>> Vocabulary::create(VocabularyData data) {
+Result<std::shared_ptr<const Vocabulary>> Vocabulary::create(const VocabularyData& data) {
   const std::shared_ptr<Vocabulary> v(new Vocabulary());
   v->kind_ = data.kind;
   if (data.kind == VocabularyKind::kBpe) {

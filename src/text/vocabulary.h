@@ -74,7 +74,7 @@ class Vocabulary {
   //
   // Several tokens of one text and the same role: encoding uses the one with the highest id, as llama.cpp does; each
   // decodes. A token of empty text is never produced by encoding, and decodes to nothing.
-  static Result<std::shared_ptr<const Vocabulary>> create(VocabularyData data);
+  static Result<std::shared_ptr<const Vocabulary>> create(const VocabularyData& data);
 
   int size() const { return static_cast<int>(types_.size()); }
   bool contains(TokenId id) const { return id >= 0 && id < size(); }

@@ -73,7 +73,7 @@ Result<VocabularyData> read_vocabulary_data(const GgufFile& file) {
 
 Result<std::shared_ptr<const Vocabulary>> load_vocabulary(const GgufFile& file) {
   BATCHWRIGHT_ASSIGN_OR_RETURN(VocabularyData data, read_vocabulary_data(file));
-  auto vocabulary = Vocabulary::create(std::move(data));
+  auto vocabulary = Vocabulary::create(data);
   if (!vocabulary.ok()) return vocabulary.status().with_context(file.path());
   return vocabulary;
 }
