@@ -1,0 +1,198 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/json_writer.h"
+#include "base/status_macros.h"
+#include "batchwright/engine.h"
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/help.h"
+#include "kernels/peaks/peaks.h"
+#include "platform/cpu.h"
+
+namespace batchwright {
+namespace {
+
+struct BatchSpeed {
+  int batch = 0;
+  double prefill = 0;  // tokens a second, all sequences together
+  double decode = 0;
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// As llama.cpp's batched-bench: all prompts first, then all sequences generate together. The token that a prompt's last
+// position gives costs no decode step, so one more than asked for is generated.
+class BenchCommand : public Command {
+ public:
+  explicit BenchCommand(CLI::App& app) {
+    CLI::App& command = *app.add_subcommand("bench", "Measure a model's speed on this machine");
+    set_examples(
+        command,
+        "  batchwright bench -m model.gguf\n"
+        "  batchwright bench -m model.gguf --prompt 64 --generate 32 --batch 1,16,64 --json\n"
+        "\n"
+        "Each sequence has its own random tokens and nothing is shared. Speeds are tokens a second over all\n"
+        "sequences together. The peaks are what this machine reached now in hand-written loops: multiply-adds\n"
+        "a second (int8 by maddubs+madd, by maddubs+add16 and by VNNI, fp32 by fma) and bytes read a second.");
+    command.add_option("-m,--model", model_, "A GGUF file")->required();
+    command.add_option("--prompt", prompt_, "Tokens of each prompt")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    command.add_option("--generate", generate_, "Tokens that each sequence generates")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    command.add_option("--batch", batches_, "Sequences together; several after commas")
+        ->check(CLI::Range(1, 65536))
+        ->delimiter(',')
+        ->capture_default_str();
+    command.add_option("--repeat", repeat_, "Runs of each, of which the median is shown")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    command.add_option("--max-batch-tokens", max_batch_tokens_, "Tokens in a step at most")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    command.add_flag("--json", json_, "One JSON object");
+    engine_.add_to(command, false);
+  }
+
+  int run() override {
+    const Status status = measure();
+    return status.ok() ? kExitOk : print_error(status);
+  }
+
+ private:
+  Status measure() {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions options, engine_.options());
+    options.max_batch = *std::max_element(batches_.begin(), batches_.end());
+    options.max_batch_tokens = max_batch_tokens_;
+    options.context_length = prompt_ + generate_ + 1;
+    options.share_prefixes = false;
+    options.prefill_first = true;
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(model_, options));
+    // Touches the weights and the KV pages once.
+    BATCHWRIGHT_RETURN_IF_ERROR(run_batch(*engine, 1, std::min(prompt_, 16), 1).status());
+    std::vector<BatchSpeed> speeds;
+    for (const int batch : batches_) {
+      std::vector<double> prefill;
+      std::vector<double> decode;
+      for (int i = 0; i < repeat_; ++i) {
+        BATCHWRIGHT_ASSIGN_OR_RETURN(const BatchSpeed speed, run_batch(*engine, batch, prompt_, generate_));
+        prefill.push_back(speed.prefill);
+        decode.push_back(speed.decode);
+      }
+      speeds.push_back({batch, median(prefill), median(decode)});
+      if (!json_) fmt::print(stderr, "batch {} is done\n", batch);
+    }
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const Isa isa, select_isa(engine->options().isa));
+    constexpr double kPeakSeconds = 1.5;
+    const Peaks peaks = measure_peaks(isa, engine->options().threads, kPeakSeconds);
+    return print_result(json_ ? json_text(*engine, speeds, peaks) : plain_text(*engine, speeds, peaks));
+  }
+
+  Result<BatchSpeed> run_batch(Engine& engine, int batch, int prompt, int generate) {
+    const int vocabulary_size = engine.model().vocabulary_size;
+    for (int i = 0; i < batch; ++i) {
+      std::mt19937_64 random(next_seed_++);
+      Request request;
+      request.id = static_cast<uint64_t>(i) + 1;
+      for (int t = 0; t < prompt; ++t) {
+        request.prompt.push_back(static_cast<TokenId>(random() % static_cast<uint64_t>(vocabulary_size)));
+      }
+      request.sampling.temperature = 0;
+      request.max_tokens = generate + 1;
+      request.ignore_eos = true;
+      engine.submit(std::move(request));
+    }
+    const EngineStats before = engine.stats();
+    while (engine.active() > 0) {
+      BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<Completion> done, engine.step());
+      for (const Completion& completion : done) BATCHWRIGHT_RETURN_IF_ERROR(completion.status);
+    }
+    const EngineStats after = engine.stats();
+    if (after.preemptions != before.preemptions) {
+      return resource_exhausted(
+          fmt::format("the KV cache of {} does not hold {} sequences of {} tokens; --kv-memory gives it more",
+                      format_bytes(static_cast<double>(after.kv_memory_bytes)), batch, prompt + generate + 1));
+    }
+    BatchSpeed speed;
+    speed.batch = batch;
+    const auto per_second = [](int64_t tokens, double seconds) {
+      return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0;
+    };
+    speed.prefill = per_second(int64_t{batch} * prompt, after.seconds_prefill - before.seconds_prefill);
+    speed.decode = per_second(int64_t{batch} * generate, after.seconds_decode - before.seconds_decode);
+    return speed;
+  }
+
+  std::string plain_text(const Engine& engine, const std::vector<BatchSpeed>& speeds, const Peaks& peaks) const {
+    std::string out =
+        fmt::format("{}, {} threads, {}; {} prompt and {} generated tokens a sequence\n\n", engine.model().path,
+                    engine.options().threads, engine.options().isa, prompt_, generate_);
+    out += "  batch    prefill tokens/s    decode tokens/s\n";
+    for (const BatchSpeed& s : speeds)
+      out += fmt::format("  {:>5} {:>19.1f} {:>18.1f}\n", s.batch, s.prefill, s.decode);
+    out += fmt::format(
+        "\nPeaks (billions a second): int8 {:.1f} maddubs+madd, {:.1f} maddubs+add16, {:.1f} VNNI; fp32 {:.1f} fma; "
+        "{:.1f} bytes read\n",
+        peaks.int8_maddubs_madd, peaks.int8_maddubs_add16, peaks.int8_vnni, peaks.fp32_fma, peaks.read_bandwidth);
+    return out;
+  }
+
+  std::string json_text(const Engine& engine, const std::vector<BatchSpeed>& speeds, const Peaks& peaks) const {
+    constexpr double kBillion = 1e9;
+    std::string text;
+    JsonWriter out(text);
+    out.begin_object();
+    out.member("model", engine.model().path);
+    out.member("isa", engine.options().isa);
+    out.member("threads", engine.options().threads);
+    out.member("prompt", prompt_);
+    out.member("generate", generate_);
+    out.key("results");
+    out.begin_array();
+    for (const BatchSpeed& speed : speeds) {
+      out.begin_object();
+      out.member("batch", speed.batch);
+      out.member("prefill_tokens_per_second", speed.prefill);
+      out.member("decode_tokens_per_second", speed.decode);
+      out.end_object();
+    }
+    out.end_array();
+    out.key("peaks");
+    out.begin_object();
+    out.member("int8_maddubs_madd", peaks.int8_maddubs_madd * kBillion);
+    out.member("int8_maddubs_add16", peaks.int8_maddubs_add16 * kBillion);
+    out.member("int8_vnni", peaks.int8_vnni * kBillion);
+    out.member("fp32_fma", peaks.fp32_fma * kBillion);
+    out.member("read_bytes_per_second", peaks.read_bandwidth * kBillion);
+    out.end_object();
+    out.end_object();
+    return text + "\n";
+  }
+
+  std::string model_;
+  int prompt_ = 64;
+  int generate_ = 32;
+  std::vector<int> batches_ = {1, 16, 64};
+  int repeat_ = 1;
+  int max_batch_tokens_ = 512;
+  bool json_ = false;
+  EngineFlags engine_;
+  uint64_t next_seed_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> add_bench_command(CLI::App& app) { return std::make_unique<BenchCommand>(app); }
+
+}  // namespace batchwright

@@ -1,0 +1,55 @@
+// What the subcommands share.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "batchwright/options.h"
+#include "batchwright/status.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace batchwright {
+
+class Command {
+ public:
+  virtual ~Command() = default;
+  // The exit code. Results go to standard output, all else to standard error.
+  virtual int run() = 0;
+};
+
+// Each adds its subcommand, with the object that receives its options and runs it.
+std::unique_ptr<Command> add_run_command(CLI::App& app);
+std::unique_ptr<Command> add_inspect_command(CLI::App& app);
+std::unique_ptr<Command> add_eval_command(CLI::App& app);
+std::unique_ptr<Command> add_bench_command(CLI::App& app);
+
+// "batchwright: MESSAGE" on standard error; the exit code that belongs to the status.
+int print_error(const Status& status);
+
+// A line of results on standard output. kIoError where it cannot be written.
+Status print_result(std::string_view text);
+
+// "2GiB", "512MiB", "1.5GB", "64k" or plain bytes. Ki, Mi, Gi, Ti are powers of 1024; k, M, G, T of 1000; the B may be
+// left out. kInvalidArgument names the option.
+Result<size_t> parse_byte_count(std::string_view option, std::string_view text);
+// For people: "1.5 GiB".
+std::string format_bytes(double bytes);
+
+// The options of an engine that several commands have.
+class EngineFlags {
+ public:
+  // batching: also --max-batch, --max-batch-tokens and --kv-memory.
+  void add_to(CLI::App& command, bool batching);
+  Result<EngineOptions> options() const;
+
+ private:
+  EngineOptions options_;
+  std::string kv_memory_;
+};
+
+}  // namespace batchwright

@@ -1,0 +1,154 @@
+#include "cli/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "base/json_writer.h"
+#include "cli/command.h"
+
+namespace batchwright {
+namespace {
+
+constexpr double kBarSeconds = 0.2;
+constexpr double kLineSeconds = 5;
+constexpr double kEventSeconds = 1;
+
+int terminal_width() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
+}
+
+double rate(int64_t count, double seconds) { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
+
+double share_saved(const EngineStats& stats) {
+  if (stats.prompt_tokens <= 0) return 0;
+  // What waits has been counted, but not computed; so this is the share once all is done, or a little less.
+  const double computed = static_cast<double>(stats.prompt_tokens_computed) / static_cast<double>(stats.prompt_tokens);
+  return std::clamp(1 - computed, 0.0, 1.0);
+}
+
+// Below 0: not known yet.
+double seconds_left(const JobProgress& progress) {
+  const int64_t done = progress.rows_ok + progress.rows_failed;
+  if (done == 0 || progress.seconds <= 0) return -1;
+  return progress.seconds / static_cast<double>(done) * static_cast<double>(progress.rows_total - done);
+}
+
+std::string format_time(double seconds) {
+  const auto whole = static_cast<int64_t>(seconds + 0.5);
+  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+std::string bar(int64_t done, int64_t total, int width) {
+  const auto filled = static_cast<size_t>(total > 0 ? done * width / total : 0);
+  return "[" + std::string(filled, '#') + std::string(static_cast<size_t>(width) - filled, '.') + "] ";
+}
+
+}  // namespace
+
+ProgressStyle choose_progress_style(bool quiet, bool json) {
+  if (json) return ProgressStyle::kJson;
+  if (quiet) return ProgressStyle::kNone;
+  const char* const terminal = std::getenv("TERM");
+  const bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
+  return ::isatty(STDERR_FILENO) != 0 && !dumb ? ProgressStyle::kBar : ProgressStyle::kLines;
+}
+
+std::string progress_line(const JobProgress& progress, size_t memory_bytes, int width) {
+  const int64_t done = progress.rows_ok + progress.rows_failed;
+  std::string text = fmt::format("{}/{} rows", done, progress.rows_total);
+  if (progress.rows_failed > 0) text += fmt::format(", {} failed", progress.rows_failed);
+  text +=
+      fmt::format(" | {:.0f} prompt + {:.0f} generated tokens/s", rate(progress.engine.prompt_tokens, progress.seconds),
+                  rate(progress.engine.generated_tokens, progress.seconds));
+  text += fmt::format(" | {:.0f}% shared | {}", 100 * share_saved(progress.engine),
+                      format_bytes(static_cast<double>(memory_bytes)));
+  const double left = seconds_left(progress);
+  if (progress.draining) {
+    text += " | stopping";
+  } else if (left >= 0) {
+    text += fmt::format(" | {} left", format_time(left));
+  }
+  constexpr int kBarWidthLeast = 8;
+  constexpr int kBarWidthMost = 30;
+  const int room = width - static_cast<int>(text.size()) - 4;
+  if (width > 0 && room >= kBarWidthLeast) {
+    text = bar(done, progress.rows_total, std::min(room, kBarWidthMost)) + text;
+  } else if (width > 0 && room < -3) {
+    text.resize(static_cast<size_t>(std::max(width - 1, 0)));
+  }
+  return text;
+}
+
+std::string progress_event(const JobProgress& progress, size_t memory_bytes) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.member("event", "progress");
+  out.member("rows_total", progress.rows_total);
+  out.member("rows_ok", progress.rows_ok);
+  out.member("rows_failed", progress.rows_failed);
+  out.member("seconds", progress.seconds);
+  out.member("prompt_tokens", progress.engine.prompt_tokens);
+  out.member("prompt_tokens_computed", progress.engine.prompt_tokens_computed);
+  out.member("generated_tokens", progress.engine.generated_tokens);
+  out.member("sequences_running", progress.engine.sequences_running);
+  out.member("sequences_waiting", progress.engine.sequences_waiting);
+  out.member("kv_pages_used", progress.engine.kv_pages_used);
+  out.member("kv_pages_total", progress.engine.kv_pages_total);
+  out.member("memory_bytes", static_cast<uint64_t>(memory_bytes));
+  out.key("seconds_left");
+  if (const double left = seconds_left(progress); left >= 0) {
+    out.value(left);
+  } else {
+    out.null();
+  }
+  out.member("draining", progress.draining);
+  out.end_object();
+  return text;
+}
+
+ProgressPrinter::ProgressPrinter(ProgressStyle style, std::function<size_t()> memory_bytes)
+    : style_(style), memory_bytes_(std::move(memory_bytes)) {
+  // The first line comes when there is something to say.
+  if (style == ProgressStyle::kLines) next_seconds_ = kLineSeconds;
+}
+
+ProgressPrinter::~ProgressPrinter() { finish(); }
+
+void ProgressPrinter::progressed(const JobProgress& progress) {
+  if (style_ == ProgressStyle::kNone || progress.seconds < next_seconds_) return;
+  switch (style_) {
+    case ProgressStyle::kNone:
+      break;
+    case ProgressStyle::kBar:
+      fmt::print(stderr, "\r\x1b[K{}", progress_line(progress, memory_bytes_(), terminal_width()));
+      bar_shown_ = true;
+      next_seconds_ = progress.seconds + kBarSeconds;
+      break;
+    case ProgressStyle::kLines:
+      fmt::print(stderr, "{}\n", progress_line(progress, memory_bytes_(), 0));
+      next_seconds_ = progress.seconds + kLineSeconds;
+      break;
+    case ProgressStyle::kJson:
+      fmt::print(stderr, "{}\n", progress_event(progress, memory_bytes_()));
+      next_seconds_ = progress.seconds + kEventSeconds;
+      break;
+  }
+  std::fflush(stderr);
+}
+
+void ProgressPrinter::finish() {
+  if (bar_shown_) fmt::print(stderr, "\r\x1b[K");
+  bar_shown_ = false;
+  style_ = ProgressStyle::kNone;
+}
+
+}  // namespace batchwright

@@ -1,0 +1,283 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <ctime>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json_writer.h"
+#include "base/status_macros.h"
+#include "batchwright/engine.h"
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/help.h"
+#include "cli/progress.h"
+#include "cli/stop_signal.h"
+#include "job/job.h"
+#include "platform/cpu.h"
+#include "platform/posix_file_system.h"
+#include "protocol/model_prompt_encoder.h"
+
+namespace batchwright {
+namespace {
+
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Result<std::string> read_whole_file(FileSystem& files, const std::string& path, uint64_t bytes_max) {
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto file, files.open_read(path));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, file->size());
+  if (size > bytes_max) return invalid_data(fmt::format("{}: {} bytes; at most {} are allowed", path, size, bytes_max));
+  std::string text(size, '\0');
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const size_t count, file->read_at(0, text));
+  text.resize(count);
+  return text;
+}
+
+bool is_date(const std::string& text) {
+  constexpr std::string_view kShape = "dddd-dd-ddTdd:dd:dd";
+  if (text.size() != 10 && text.size() != kShape.size()) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool digit = text[i] >= '0' && text[i] <= '9';
+    if (kShape[i] == 'd' ? !digit : text[i] != kShape[i]) return false;
+  }
+  return true;
+}
+
+class RunCommand : public Command {
+ public:
+  explicit RunCommand(CLI::App& app);
+  int run() override;
+
+ private:
+  void add_files(CLI::App& command);
+  void add_defaults(CLI::App& command);
+  void add_limits(CLI::App& command);
+
+  Result<JobOutcome> run_job();
+  Result<std::unique_ptr<PromptEncoder>> make_encoder(const Engine& engine);
+  Status check_options() const;
+  int fail(const Status& status) const;
+  void print_summary(const JobReport& report) const;
+  void print_event(const char* event, const JobReport& report, int code) const;
+
+  std::unique_ptr<FileSystem> files_ = posix_file_system();
+  std::string model_;
+  JobOptions job_;
+  EngineFlags engine_;
+  bool no_share_ = false;
+  bool quiet_ = false;
+  bool json_ = false;
+  std::string template_path_;
+  std::string date_;
+  int max_tokens_ = 0;
+};
+
+RunCommand::RunCommand(CLI::App& app) {
+  CLI::App& command = *app.add_subcommand("run", "Answer every row of a job");
+  set_examples(
+      command,
+      "  batchwright run rows.jsonl -m model.gguf -o answers.jsonl\n"
+      "  batchwright run rows.jsonl -m model.gguf -o answers.jsonl --ordered --temperature 0 --max-tokens 64\n"
+      "  head -n 20 rows.jsonl | batchwright run - -m model.gguf -o -\n"
+      "\n"
+      "A row is a line of JSON: {\"custom_id\": \"a\", \"method\": \"POST\", \"url\": \"/v1/chat/completions\",\n"
+      "\"body\": {\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}}, or the body alone, or\n"
+      "{\"prompt\": \"Once upon a time\"}. Rows that fail go to OUTPUT.errors.jsonl, a report to\n"
+      "OUTPUT.report.json. Exit code: 0 all rows are fine, 3 some failed, 2 usage, 65 bad input,\n"
+      "66 no such file, 74 reading or writing failed, 75 interrupted, 1 another error.");
+  add_files(command);
+  engine_.add_to(command, true);
+  command.add_flag("--no-share", no_share_, "Compute equal beginnings of prompts each time; for measuring");
+  add_defaults(command);
+  add_limits(command);
+}
+
+void RunCommand::add_files(CLI::App& command) {
+  command.add_option("JOB", job_.input, "The rows, JSON Lines; - is standard input")->required();
+  command.add_option("-m,--model", model_, "The model, a GGUF file")->required();
+  command.add_option("-o,--output", job_.output, "The answers; - is standard output, failed rows included")->required();
+  command.add_flag("--ordered", job_.ordered, "Answers in the order of the rows");
+  command.add_option("--limit", job_.limit, "Only the first N rows")->check(CLI::Range(int64_t{1}, INT64_MAX));
+  command.add_flag("--overwrite", job_.overwrite, "Replace output that is there");
+  command.add_option("--report", job_.report, "Where the report goes (default: OUTPUT.report.json)");
+  command.add_flag("--quiet", quiet_, "Print errors only");
+  command.add_flag("--json", json_, "Print progress as JSON Lines");
+}
+
+void RunCommand::add_defaults(CLI::App& command) {
+  const std::string group = "For rows that do not say otherwise";
+  SamplingParams& s = job_.defaults.sampling;
+  command.add_option("--max-tokens", max_tokens_, "Tokens to generate (default: the rest of the context; prompts: 16)")
+      ->check(CLI::Range(1, INT32_MAX))
+      ->group(group);
+  command.add_option("--temperature", s.temperature, "0 is greedy")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--top-p", s.top_p, "Likeliest tokens up to this probability")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--top-k", s.top_k, "So many likeliest tokens; 0: all")
+      ->check(CLI::Range(0, INT32_MAX))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--min-p", s.min_p, "Tokens at least so likely, compared with the likeliest")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--repetition-penalty", s.repetition_penalty, "1 is off")
+      ->check(CLI::Range(1e-6, 100.0))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--presence-penalty", s.presence_penalty, "")
+      ->check(CLI::Range(-2.0, 2.0))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--frequency-penalty", s.frequency_penalty, "")
+      ->check(CLI::Range(-2.0, 2.0))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--seed", s.seed, "Mixed with each row's custom_id")->capture_default_str()->group(group);
+  command.add_option("--stop", job_.defaults.stop_strings, "Ends a row's text; may be given several times")
+      ->allow_extra_args(false)
+      ->group(group);
+  command.add_flag("--ignore-eos", job_.defaults.ignore_eos, "Do not end at the model's end-of-text tokens")
+      ->group(group);
+  command.add_option("--chat-template", template_path_, "A file with a chat template instead of the model's")
+      ->group(group);
+  command.add_option("--date", date_, "What templates that ask for the date get, as 2026-01-31")->group(group);
+  command.add_flag("--created", job_.stamp_created, "\"created\" is the time of the start instead of 0")->group(group);
+}
+
+void RunCommand::add_limits(CLI::App& command) {
+  for (const LimitEntry& limit : limit_table()) {
+    command.add_option(limit.option, job_.limits.*limit.field, limit.what)
+        ->check(CLI::Range(limit.lowest, limit.highest))
+        ->capture_default_str()
+        ->group("Limits on rows");
+  }
+}
+
+Status RunCommand::check_options() const {
+  if (!date_.empty() && !is_date(date_)) {
+    return invalid_argument(fmt::format("--date is \"{}\"; it must be like 2026-01-31 or 2026-01-31T23:59:00", date_));
+  }
+  for (const std::string& stop : job_.defaults.stop_strings) {
+    if (stop.empty()) return invalid_argument("--stop is empty; it needs at least one character");
+  }
+  return {};
+}
+
+Result<std::unique_ptr<PromptEncoder>> RunCommand::make_encoder(const Engine& engine) {
+  ModelPromptEncoderOptions options;
+  options.limits = job_.limits;
+  if (!date_.empty()) options.date = date_;
+  if (template_path_.empty()) {
+    options.chat_template = engine.model().chat_template;
+    options.template_origin = "the model's chat template";
+  } else {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(options.chat_template, read_whole_file(*files_, template_path_, uint64_t{1} << 20));
+    options.template_origin = template_path_;
+  }
+  return model_prompt_encoder(engine.tokenizer(), std::move(options));
+}
+
+Result<JobOutcome> RunCommand::run_job() {
+  BATCHWRIGHT_RETURN_IF_ERROR(check_options());
+  BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions engine_options, engine_.options());
+  engine_options.share_prefixes = !no_share_;
+  if (max_tokens_ > 0) job_.defaults.max_tokens = max_tokens_;
+  // Before standard input is consumed.
+  for (const std::string& path : {model_, template_path_}) {
+    if (!path.empty()) BATCHWRIGHT_RETURN_IF_ERROR(files_->open_read(path).status());
+  }
+  const JobEnvironment environment{steady_seconds, [] { return static_cast<int64_t>(std::time(nullptr)); },
+                                   stop_signalled, peak_memory_bytes};
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto job, Job::open(*files_, job_, environment));
+  const ProgressStyle style = choose_progress_style(quiet_, json_);
+  if (style == ProgressStyle::kBar || style == ProgressStyle::kLines) {
+    fmt::print(stderr, "{} rows; loading {}\n", job->rows(), model_);
+  }
+  const double load_start = steady_seconds();
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(model_, engine_options));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto encoder, make_encoder(*engine));
+  ProgressPrinter printer(style, peak_memory_bytes);
+  return job->run(*engine, *encoder, steady_seconds() - load_start, &printer);
+}
+
+int RunCommand::run() {
+  watch_stop_signals();
+  const auto outcome = run_job();
+  if (!outcome.ok()) return fail(outcome.status());
+  const JobReport& report = outcome->report;
+  int code = exit_code(outcome->status);
+  if (code == kExitOk && report.rows_failed > 0) code = kExitRowsFailed;
+  if (json_) {
+    print_event("end", report, code);
+  } else {
+    if (!outcome->status.ok()) (void)print_error(outcome->status);
+    if (!quiet_) print_summary(report);
+  }
+  return code;
+}
+
+int RunCommand::fail(const Status& status) const {
+  if (!json_) return print_error(status);
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.member("event", "error");
+  out.member("message", status.message());
+  out.member("exit_code", exit_code(status));
+  out.end_object();
+  fmt::print(stderr, "{}\n", text);
+  return exit_code(status);
+}
+
+void RunCommand::print_event(const char* event, const JobReport& report, int code) const {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.member("event", event);
+  out.member("exit_code", code);
+  out.key("report");
+  append_report(out, report);
+  out.end_object();
+  fmt::print(stderr, "{}\n", text);
+}
+
+void RunCommand::print_summary(const JobReport& report) const {
+  const int64_t done = report.rows_ok + report.rows_failed;
+  const double seconds = report.seconds > 0 ? report.seconds : 1e-9;
+  fmt::print(stderr, "{} of {} rows: {} ok, {} failed, in {:.1f} s (and {:.1f} s to load the model)\n", done,
+             report.rows_total, report.rows_ok, report.rows_failed, report.seconds, report.seconds_load);
+  fmt::print(stderr, "{} prompt tokens ({} computed), {} generated: {:.0f} + {:.0f} tokens/s; {} at most\n",
+             report.prompt_tokens, report.prompt_tokens_computed, report.generated_tokens,
+             static_cast<double>(report.prompt_tokens) / seconds,
+             static_cast<double>(report.generated_tokens) / seconds,
+             format_bytes(static_cast<double>(report.peak_memory_bytes)));
+  for (const auto& [name, count] : report.ignored_fields) {
+    fmt::print(stderr, "field {} was ignored in {} rows\n", name, count);
+  }
+  if (job_.output == "-") return;
+  if (report.outcome == "complete") {
+    fmt::print(stderr, "answers: {}\n", job_.output);
+    if (report.rows_failed > 0) fmt::print(stderr, "failed rows: {}\n", errors_path(job_.output));
+    return;
+  }
+  if (done > 0) fmt::print(stderr, "what is done: {}.partial\n", job_.output);
+  fmt::print(stderr, "to start over: the same command with --overwrite{}\n",
+             job_.input == "-" ? fmt::format(" and {}.input instead of -", job_.output) : "");
+}
+
+}  // namespace
+
+std::unique_ptr<Command> add_run_command(CLI::App& app) { return std::make_unique<RunCommand>(app); }
+
+}  // namespace batchwright
