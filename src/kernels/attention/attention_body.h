@@ -16,46 +16,53 @@ namespace {
 constexpr int64_t kTilesToConvert = 3;
 
 // out[r][c * lanes ...] (+)= sum over k in [k_begin, k_end) of a[r][k] * b[k][c * lanes ...], from +0 where `fresh`.
-template <class V, int R, int C, class T>
+// What is read of b is prefetched `ahead` bytes further on: the same place in the next block.
+template <class V, int R, int C, bool kAhead, class T>
 [[gnu::always_inline]] inline void product_tile(const float* const* a, const T* b, int64_t b_stride, int k_begin,
-                                                int k_end, float* out, int64_t out_stride, bool fresh) {
+                                                int k_end, float* out, int64_t out_stride, bool fresh, int64_t ahead) {
   using F = typename V::F;
   constexpr int kLanes = V::kLanes;
   F acc[R][C];
   const float* scalars[R];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
     scalars[r] = a[r];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int c = 0; c < C; ++c) acc[r][c] = fresh ? V::zero() : V::load(out + r * out_stride + c * kLanes);
   }
   b += k_begin * b_stride;
   for (int64_t k = k_begin; k < k_end; ++k, b += b_stride) {
+    const uintptr_t address = reinterpret_cast<uintptr_t>(b) + static_cast<uintptr_t>(ahead);
+    if (kAhead)
+#pragma GCC unroll 16
+      for (int line = 0; line < C * kLanes * static_cast<int>(sizeof(T)); line += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(address + line), _MM_HINT_T1);
+      }
     if constexpr (R * C + C + 1 <= V::kRegisters) {
       F values[C];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int c = 0; c < C; ++c) values[c] = V::load(b + c * kLanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const F scalar = V::broadcast(scalars[r] + k);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int c = 0; c < C; ++c) acc[r][c] = V::fma(scalar, values[c], acc[r][c]);
       }
     } else {
       F scalar[R];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) scalar[r] = V::broadcast(scalars[r] + k);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int c = 0; c < C; ++c) {
         const F value = V::load(b + c * kLanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int r = 0; r < R; ++r) acc[r][c] = V::fma(scalar[r], value, acc[r][c]);
       }
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int c = 0; c < C; ++c) V::store(out + r * out_stride + c * kLanes, acc[r][c]);
   }
 }
@@ -64,56 +71,70 @@ template <class V, int R, int C, class T>
 // spills.
 template <class V, int R>
 constexpr int columns_of() {
-  if (V::kRegisters == 32) return 4;
+  if (V::kRegisters == 32) return R == 1 ? 16 : (R == 2 ? 8 : 4);
   return R == 1 ? 8 : (R <= 3 ? 4 : 2);
 }
 
 // The product for columns [begin, end), a multiple of 8.
-template <class V, int R, class T>
+template <class V, int R, bool kAhead, class T>
 void product_columns(const float* const* a, const T* b, int64_t b_stride, int k_begin, int k_end, float* out,
-                     int64_t out_stride, int begin, int end, bool fresh) {
+                     int64_t out_stride, int begin, int end, bool fresh, int64_t ahead) {
   constexpr int kWide = columns_of<V, R>();
   int column = begin;
   for (; column + kWide * V::kLanes <= end; column += kWide * V::kLanes) {
-    product_tile<V, R, kWide>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh);
+    product_tile<V, R, kWide, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
+  }
+  if constexpr (kWide > 8) {
+    if (column + 8 * V::kLanes <= end) {
+      product_tile<V, R, 8, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
+      column += 8 * V::kLanes;
+    }
   }
   if constexpr (kWide > 4) {
     if (column + 4 * V::kLanes <= end) {
-      product_tile<V, R, 4>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh);
+      product_tile<V, R, 4, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
       column += 4 * V::kLanes;
     }
   }
   if constexpr (kWide > 2) {
     if (column + 2 * V::kLanes <= end) {
-      product_tile<V, R, 2>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh);
+      product_tile<V, R, 2, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
       column += 2 * V::kLanes;
     }
   }
   if (column + V::kLanes <= end) {
-    product_tile<V, R, 1>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh);
+    product_tile<V, R, 1, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
     column += V::kLanes;
   }
   if (column < end) {
-    product_tile<Avx2, R, 1>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh);
+    product_tile<Avx2, R, 1, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
   }
 }
 
-template <class V, class T>
+template <class V, bool kAhead, class T>
 void product(int rows, const float* const* a, const T* b, int64_t b_stride, int k_begin, int k_end, float* out,
-             int64_t out_stride, int begin, int end, bool fresh) {
+             int64_t out_stride, int begin, int end, bool fresh, int64_t ahead) {
   switch (rows) {
     case 1:
-      return product_columns<V, 1>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh);
+      // A wide row's columns in short runs of k, so that memory is read in order.
+      if (end - begin > columns_of<V, 1>() * V::kLanes) {
+        constexpr int kRun = 16;
+        for (; k_begin + kRun < k_end; k_begin += kRun, fresh = false) {
+          product_columns<V, 1, kAhead>(a, b, b_stride, k_begin, k_begin + kRun, out, out_stride, begin, end, fresh,
+                                        ahead);
+        }
+      }
+      return product_columns<V, 1, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
     case 2:
-      return product_columns<V, 2>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh);
+      return product_columns<V, 2, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
     case 3:
-      return product_columns<V, 3>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh);
+      return product_columns<V, 3, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
     case 4:
-      return product_columns<V, 4>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh);
+      return product_columns<V, 4, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
     case 5:
-      return product_columns<V, 5>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh);
+      return product_columns<V, 5, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
     default:
-      return product_columns<V, 6>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh);
+      return product_columns<V, 6, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
   }
 }
 
@@ -142,7 +163,7 @@ template <class V, bool kWhole>
   const F scale = V::set1(task.scale);
   const F lowest = V::set1(-__builtin_inff());
   F largest = lowest;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int i = first; i < last; i += kLanes) {
     F s = V::mul(V::load(p + i), scale);
     if (task.soft_cap > 0.0F) {
@@ -172,8 +193,8 @@ template <class V, bool kWhole>
 
 // o_b of each query from its visible positions: those that all of the tile see together, before and after them each
 // query for itself.
-template <class V, class T>
-void weighted_values(const Tile& tile, const T* v, int dim, const float* p, float* o) {
+template <class V, bool kAhead, class T>
+void weighted_values(const Tile& tile, const T* v, int dim, const float* p, float* o, int64_t ahead) {
   int common_begin = 0;
   int common_end = kPositions;
   int lowest_begin = kPositions;
@@ -186,20 +207,20 @@ void weighted_values(const Tile& tile, const T* v, int dim, const float* p, floa
   for (int r = 0; r < tile.count; ++r) weights[r] = p + r * kPositions;
   if (common_begin >= common_end) {
     for (int r = 0; r < tile.count; ++r) {
-      product<V>(1, weights + r, v, dim, tile.begin[r], tile.end[r], o + r * dim, dim, 0, dim, true);
+      product<V, false>(1, weights + r, v, dim, tile.begin[r], tile.end[r], o + r * dim, dim, 0, dim, true, 0);
     }
     return;
   }
   const bool fresh = lowest_begin == common_begin;
   if (!fresh) {
     for (int r = 0; r < tile.count; ++r) {
-      product<V>(1, weights + r, v, dim, tile.begin[r], common_begin, o + r * dim, dim, 0, dim, true);
+      product<V, false>(1, weights + r, v, dim, tile.begin[r], common_begin, o + r * dim, dim, 0, dim, true, 0);
     }
   }
-  product<V>(tile.count, weights, v, dim, common_begin, common_end, o, dim, 0, dim, fresh);
+  product<V, kAhead>(tile.count, weights, v, dim, common_begin, common_end, o, dim, 0, dim, fresh, ahead);
   for (int r = 0; r < tile.count; ++r) {
     if (tile.end[r] == common_end) continue;
-    product<V>(1, weights + r, v, dim, common_end, tile.end[r], o + r * dim, dim, 0, dim, false);
+    product<V, false>(1, weights + r, v, dim, common_end, tile.end[r], o + r * dim, dim, 0, dim, false, 0);
   }
 }
 
@@ -225,8 +246,8 @@ template <class V>
   }
 }
 
-template <class V, class T>
-void attend(const Task& task, const T* k, const Tile& tile) {
+template <class V, bool kAhead, class T>
+void attend(const Task& task, const T* k, const Tile& tile, int64_t ahead) {
   auto* scratch = static_cast<Scratch*>(task.scratch);
   const int dim = task.dim;
   int lowest_begin = kPositions;
@@ -235,8 +256,8 @@ void attend(const Task& task, const T* k, const Tile& tile) {
     lowest_begin = tile.begin[r] < lowest_begin ? tile.begin[r] : lowest_begin;
     highest_end = tile.end[r] > highest_end ? tile.end[r] : highest_end;
   }
-  product<V>(tile.count, tile.q, k, kPositions, 0, dim, scratch->p, kPositions, lowest_begin / 16 * 16,
-             (highest_end + 15) / 16 * 16, true);
+  product<V, kAhead>(tile.count, tile.q, k, kPositions, 0, dim, scratch->p, kPositions, lowest_begin / 16 * 16,
+                     (highest_end + 15) / 16 * 16, true, ahead);
 
   Summary blocks[kTileQueries];
   float merged[kTileQueries];
@@ -251,7 +272,7 @@ void attend(const Task& task, const T* k, const Tile& tile) {
     exponents[r] = m - merged[r];
     exponents[8 + r] = blocks[r].m - merged[r];
   }
-  weighted_values<V>(tile, k + int64_t{dim} * kPositions, dim, scratch->p, scratch->o);
+  weighted_values<V, kAhead>(tile, k + int64_t{dim} * kPositions, dim, scratch->p, scratch->o, ahead);
   for (int i = 0; i < 16; i += V::kLanes) V::store(exponents + i, exp_vector<V>(V::load(exponents + i)));
   for (int r = 0; r < tile.count; ++r) {
     merge<V>(tile.state[r], blocks[r], scratch->o + r * dim, dim, merged[r], exponents[r], exponents[8 + r]);
@@ -267,7 +288,7 @@ void attend(const Task& task, const T* k, const Tile& tile) {
 }
 
 template <class V>
-void attend_block(const Task& task, const void* block, int64_t origin) {
+void attend_block(const Task& task, const void* block, const void* next, int64_t origin) {
   const int64_t state_floats = 2 + int64_t{task.dim};
   int64_t queries = 0;
   for (int64_t i = 0; i < task.row_count; ++i) {
@@ -291,16 +312,23 @@ void attend_block(const Task& task, const void* block, int64_t origin) {
       V::store(converted + i, V::load(from + i));
     values = converted;
   }
+  // The first tile brings the next block nearer; a converted block was read in order, which the hardware foresees.
+  int64_t ahead = values == block || halves != nullptr
+                      ? static_cast<int64_t>(reinterpret_cast<uintptr_t>(next) - reinterpret_cast<uintptr_t>(block))
+                      : 0;
 
   Tile tile;
   const auto flush = [&] {
     if (tile.count == 0) return;
     if (halves != nullptr) {
-      attend<V>(task, halves, tile);
+      attend<V, true>(task, halves, tile, ahead);
+    } else if (ahead != 0) {
+      attend<V, true>(task, values, tile, ahead);
     } else {
-      attend<V>(task, values, tile);
+      attend<V, false>(task, values, tile, ahead);
     }
     tile.count = 0;
+    ahead = 0;
   };
   for (int64_t i = 0; i < task.row_count; ++i) {
     const int64_t row = task.rows[i];
@@ -322,7 +350,8 @@ void attend_block(const Task& task, const void* block, int64_t origin) {
 template <class V>
 void run(const Task& task) {
   for (int64_t b = 0; b < task.block_count; ++b) {
-    attend_block<V>(task, task.blocks[b], (task.first_block + b) * kPositions);
+    const int64_t next = b + 1 < task.block_count ? b + 1 : b;
+    attend_block<V>(task, task.blocks[b], task.blocks[next], (task.first_block + b) * kPositions);
   }
 }
 
