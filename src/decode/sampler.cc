@@ -63,7 +63,10 @@ void keep_filtered(const SamplingParams& params, std::span<const float> scaled, 
   const size_t count_max = has_top_k ? static_cast<size_t>(params.top_k) : scaled.size();
   // Known before the walk where nothing is left out by top_k; else the walk goes on to the k-th and is cut afterwards.
   double top_p_target = std::numeric_limits<double>::infinity();
-  if (has_top_p && !has_top_k) top_p_target = static_cast<double>(params.top_p) * total_weight(scaled, kernels);
+  if (has_top_p && !has_top_k) {
+    top_p_target = static_cast<double>(params.top_p) * total_weight(scaled, kernels);
+    candidates.expect_weight(top_p_target);
+  }
 
   size_t min_p_count = 0;  // candidates that min_p keeps: a prefix too, as weights descend
   double sum = 0;

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "kernels/math/math.h"
+
 namespace batchwright::decode {
 namespace {
 
 // A bucket is a magnitude's exponent with the upper 4 bits of its mantissa: 16 an octave.
 constexpr int kBucketShift = 19;
 constexpr size_t kBuckets = size_t{1} << (31 - kBucketShift);
+constexpr float kWeightlessMagnitude = 88.0F;  // exp_f32 gives 0 beyond
 constexpr size_t kFirstStep = 256;
 constexpr size_t kStepGrowth = 8;
 constexpr size_t kRadixSortMin = 2048;
@@ -51,6 +54,18 @@ SortedCandidates::SortedCandidates(std::span<const float> scaled, int expected, 
   for (const float s : scaled_) ++histogram_[magnitude(s) >> kBucketShift];
 }
 
+void SortedCandidates::expect_weight(double weight) {
+  double sum = 0;
+  size_t count = 0;
+  for (uint32_t bucket = 0; bucket < kBuckets && sum < weight; ++bucket) {
+    const float largest = std::bit_cast<float>((bucket + 1) << kBucketShift);
+    if (!(largest < kWeightlessMagnitude)) break;
+    sum += static_cast<double>(histogram_[bucket]) * static_cast<double>(exp_f32(-largest));
+    count += histogram_[bucket];
+  }
+  wanted_ = std::max(wanted_, count);
+}
+
 bool SortedCandidates::extend() {
   const uint32_t first = bucket_;
   size_t count = 0;
@@ -59,12 +74,16 @@ bool SortedCandidates::extend() {
   wanted_ *= kStepGrowth;
 
   const size_t begin = keys_.size();
-  keys_.resize(begin + count);
+  // Every key is written and only a wanted one moves the place on: branches here would be unpredictable. So there is
+  // one place more than keys.
+  keys_.resize(begin + count + 1);
   uint64_t* out = keys_.data() + begin;
   for (size_t id = 0; id < scaled_.size(); ++id) {
     const uint32_t bits = magnitude(scaled_[id]);
-    if ((bits >> kBucketShift) - first < bucket_ - first) *out++ = uint64_t{bits} << 32 | id;
+    *out = uint64_t{bits} << 32 | id;
+    out += (bits >> kBucketShift) - first < bucket_ - first ? 1 : 0;
   }
+  keys_.pop_back();
   const std::span<uint64_t> fresh(keys_.data() + begin, count);
   if (count < kRadixSortMin) {
     std::sort(fresh.begin(), fresh.end());

@@ -18,6 +18,10 @@ class SortedCandidates {
   // Borrows `scaled` and `scratch`.
   SortedCandidates(std::span<const float> scaled, int expected, SamplerScratch& scratch);
 
+  // Foretells that candidates will be required until their weights exp(scaled) sum to `weight`: saves work, changes
+  // nothing. Before the first require().
+  void expect_weight(double weight);
+
   // Makes the first `count` ready; false where there are fewer tokens.
   bool require(size_t count) {
     while (keys_.size() < count) {
