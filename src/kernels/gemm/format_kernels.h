@@ -38,10 +38,10 @@ struct ActivationKernels {
   bool (*quantize_row)(const float* x, int64_t k, int64_t row, void* quantized);
 };
 
-// Scratch: first the unpacked part of a panel, then f32 sums [rows rounded up][16], and as much twice more for the
-// scalar reference's super-blocks.
+// Scratch: first the unpacked part of one or two panels, then f32 sums: three times [rows rounded up][16], for two
+// panels or for the scalar reference's super-blocks.
 inline constexpr size_t kUnpackedBytes = 32 * 1024;
-inline constexpr int64_t kSumRowsMultiple = 24;
+inline constexpr int64_t kSumRowsMultiple = 4;
 
 extern const QuantizedFormatKernels kQuantizedScalar;
 extern const QuantizedFormatKernels kQuantizedAvx2;

@@ -1,4 +1,4 @@
-// Quantised weights with AVX-512 VNNI, driven as in quantized_avx2.cc with taller tiles.
+// Quantised weights with AVX-512 VNNI, driven as in quantized_avx2.cc, two panels at a time.
 #include <immintrin.h>
 
 #include "kernels/gemm/format_kernels.h"
@@ -13,9 +13,9 @@ struct Simple {
   using Panel = PanelType;
   using Unpacked = WideBlock;
   static constexpr int kUnitBlocks = 1;
-  template <int kRows>
-  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const Strips& a, float* sums) {
-    tile_simple<kRows, kOffset, kMinimum>(w, units, a, sums);
+  template <int kRows, int kPanels>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t stride) {
+    tile_simple<kRows, kPanels, kOffset, kMinimum>(w, units, a, sums, stride);
   }
 };
 
@@ -24,55 +24,61 @@ struct Super {
   using Panel = PanelType;
   using Unpacked = WideSuper;
   static constexpr int kUnitBlocks = kSubBlocks;
-  template <int kRows>
-  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const Strips& a, float* sums) {
-    tile_super<kRows, kTwoScales, kMinimum>(w, units, a, sums);
+  template <int kRows, int kPanels>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t stride) {
+    tile_super<kRows, kPanels, kTwoScales, kMinimum>(w, units, a, sums, stride);
   }
 };
 
+// Beside the unpacked weights 4 rows of activations and the sums still fit the 32 KiB of the smallest such machine.
 constexpr int64_t kUnpackedTarget = 24 * 1024;
-constexpr int kTallRows = 8;
 
-template <class Format>
-void run(const RawGemm& g) {
+// kPanels panels from `panel` on, all rows.
+template <class Format, int kPanels>
+void run_panels(const RawGemm& g, int64_t panel) {
   using Unpacked = typename Format::Unpacked;
-  constexpr int64_t kPart = kUnpackedTarget / static_cast<int64_t>(sizeof(Unpacked));
-  static_assert(kPart > 0 && kPart * sizeof(Unpacked) <= kUnpackedBytes);
+  constexpr int64_t kPart = kUnpackedTarget / static_cast<int64_t>(sizeof(Unpacked)) / kPanels;
+  static_assert(kPart > 0 && kPart * kPanels * sizeof(Unpacked) <= kUnpackedBytes);
   auto* unpacked = static_cast<Unpacked*>(g.scratch);
   auto* sums = reinterpret_cast<float*>(static_cast<uint8_t*>(g.scratch) + kUnpackedBytes);
   const auto* strips = static_cast<const StripBlock*>(g.activations);
   const int64_t blocks = g.k / 32;
   const int64_t units = blocks / Format::kUnitBlocks;
-  const int64_t padded_rows = (g.rows + kStripRows - 1) / kStripRows * kStripRows;
+  const int64_t stride = (g.rows + kStripRows - 1) / kStripRows * kStripRows * kPanelWidth;
+  const uint8_t* packed = g.panels + static_cast<size_t>(panel) * g.panel_bytes;
 
-  for (int64_t p = g.panel_begin; p < g.panel_end; ++p) {
-    const auto* panel =
-        reinterpret_cast<const typename Format::Panel*>(g.panels + static_cast<size_t>(p) * g.panel_bytes);
-    for (int64_t row = 0; row < padded_rows; ++row) _mm512_store_ps(sums + row * kPanelWidth, _mm512_setzero_ps());
-    for (int64_t begin = 0; begin < units; begin += kPart) {
-      const int64_t part = units - begin < kPart ? units - begin : kPart;
-      for (int64_t i = 0; i < part; ++i) unpack(panel[begin + i], unpacked[i]);
-      for (int64_t row = 0; row < g.rows;) {
-        const Strips a{strips + row / kStripRows * blocks + begin * Format::kUnitBlocks, blocks};
-        float* tile_sums = sums + row * kPanelWidth;
-        const int64_t left = padded_rows - row;
-        if (left >= kTallRows) {
-          Format::template tile<kTallRows>(unpacked, part, a, tile_sums);
-          row += kTallRows;
-        } else if (g.rows - row >= 3) {
-          Format::template tile<4>(unpacked, part, a, tile_sums);
-          row += 4;
-        } else if (g.rows - row == 2) {
-          Format::template tile<2>(unpacked, part, a, tile_sums);
-          row += 4;
-        } else {
-          Format::template tile<1>(unpacked, part, a, tile_sums);
-          row += 4;
-        }
+  for (int64_t i = 0; i < kPanels * stride; i += 16) _mm512_store_ps(sums + i, _mm512_setzero_ps());
+  for (int64_t begin = 0; begin < units; begin += kPart) {
+    const int64_t part = units - begin < kPart ? units - begin : kPart;
+    for (int p = 0; p < kPanels; ++p) {
+      const auto* in = reinterpret_cast<const typename Format::Panel*>(packed + p * g.panel_bytes) + begin;
+      for (int64_t i = 0; i < part; ++i) unpack(in[i], unpacked[i * kPanels + p]);
+    }
+    for (int64_t row = 0; row < g.rows; row += kStripRows) {
+      const StripBlock* a = strips + row / kStripRows * blocks + begin * Format::kUnitBlocks;
+      float* tile_sums = sums + row * kPanelWidth;
+      const int64_t left = g.rows - row;
+      if (left >= 3) {
+        Format::template tile<4, kPanels>(unpacked, part, a, tile_sums, stride);
+      } else if (left == 2) {
+        Format::template tile<2, kPanels>(unpacked, part, a, tile_sums, stride);
+      } else {
+        Format::template tile<1, kPanels>(unpacked, part, a, tile_sums, stride);
       }
     }
-    store_panel(g, p, sums);
   }
+  for (int p = 0; p < kPanels; ++p) store_panel(g, panel + p, sums + p * stride);
+}
+
+template <class Format>
+void run(const RawGemm& g) {
+  int64_t p = g.panel_begin;
+  // For few rows the time goes into unpacking, which runs better along one panel.
+  if (Format::kUnitBlocks == 1 && g.rows <= kStripRows) {
+    for (; p < g.panel_end; ++p) run_panels<Format, 1>(g, p);
+  }
+  for (; p + 2 <= g.panel_end; p += 2) run_panels<Format, 2>(g, p);
+  if (p < g.panel_end) run_panels<Format, 1>(g, p);
 }
 
 }  // namespace
