@@ -55,7 +55,7 @@ class EngineImpl final : public Engine {
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
   void submit(Request request) override;
   void cancel(uint64_t request_id) override;
-  int64_t active() const override { return static_cast<int64_t>(requests_.size() + refused_.size()); }
+  int64_t active() const override { return static_cast<int64_t>(requests_.size() + ended_.size()); }
   Result<std::vector<Completion>> step() override;
   EngineStats stats() const override;
   Result<std::vector<float>> score(std::span<const TokenId> tokens, int first) override;
@@ -78,7 +78,7 @@ class EngineImpl final : public Engine {
   void start_choice(RequestState& state, int choice);
   void consume_logits(int worker, int index, std::span<float> logits);
   void collect_rows(const Step& step, const ForwardResult& result);
-  void fail(RequestState& state, Status status);
+  void finish(RequestState& state, Status status);
   void end_sequence(RequestState& state, int choice);
   void count(const Step& step);
   std::vector<Completion> take_completions();
@@ -95,8 +95,7 @@ class EngineImpl final : public Engine {
 
   std::unordered_map<uint64_t, std::unique_ptr<RequestState>> requests_;
   std::unordered_map<int64_t, SequenceRef> sequences_;
-  std::vector<Completion> refused_;
-  std::vector<Completion> finished_;
+  std::vector<Completion> ended_;  // to be given back by the next step
 
   const Step* step_ = nullptr;
   std::vector<Outcome> outcomes_;
@@ -220,7 +219,7 @@ void EngineImpl::submit(Request request) {
   }
   if (!status.ok()) {
     state->completion.status = std::move(status);
-    refused_.push_back(std::move(state->completion));
+    ended_.push_back(std::move(state->completion));
     return;
   }
   state->request = std::move(request);
@@ -230,7 +229,7 @@ void EngineImpl::submit(Request request) {
   requests_.emplace(kept.request.id, std::move(state));
   kept.open_choices = kept.request.n;
   for (int choice = 0; choice < kept.request.n; ++choice) start_choice(kept, choice);
-  if (kept.open_choices == 0) fail(kept, {});
+  if (kept.open_choices == 0) finish(kept, {});
 }
 
 void EngineImpl::start_choice(RequestState& state, int choice) {
@@ -274,7 +273,7 @@ void EngineImpl::cancel(uint64_t request_id) {
 }
 
 // Ends a request, with an error or (an OK status) as it is.
-void EngineImpl::fail(RequestState& state, Status status) {
+void EngineImpl::finish(RequestState& state, Status status) {
   for (size_t choice = 0; choice < state.sequences.size(); ++choice) end_sequence(state, static_cast<int>(choice));
   if (status.ok()) {
     for (auto& choice : state.choices) state.completion.choices.push_back(std::move(choice->choice()));
@@ -282,7 +281,7 @@ void EngineImpl::fail(RequestState& state, Status status) {
     state.completion.prompt_logprobs.clear();
   }
   state.completion.status = std::move(status);
-  finished_.push_back(std::move(state.completion));
+  ended_.push_back(std::move(state.completion));
   requests_.erase(state.request.id);
 }
 
@@ -344,7 +343,7 @@ void EngineImpl::collect_rows(const Step& step, const ForwardResult& result) {
                     [](uint8_t f) { return f != 0; });
     const auto it = sequences_.find(run.sequence);
     if (!failed || it == sequences_.end()) continue;
-    fail(*it->second.request, internal_error("the model gave a value that is not finite for this prompt"));
+    finish(*it->second.request, internal_error("the model gave a value that is not finite for this prompt"));
   }
   scheduler_->commit();
 
@@ -363,7 +362,7 @@ void EngineImpl::collect_rows(const Step& step, const ForwardResult& result) {
       if (sampled.ok()) outcome.sampled = std::move(*sampled);
     }
     if (!outcome.status.ok()) {
-      fail(state, outcome.status);
+      finish(state, outcome.status);
       continue;
     }
     if (next < state.completion.prompt_tokens) continue;  // a score of the prompt
@@ -383,7 +382,7 @@ void EngineImpl::collect_rows(const Step& step, const ForwardResult& result) {
     }
     if (!ended) continue;
     end_sequence(state, ref.choice);
-    if (state.open_choices == 0) fail(state, {});
+    if (state.open_choices == 0) finish(state, {});
   }
 }
 
@@ -397,9 +396,7 @@ void EngineImpl::count(const Step& step) {
 }
 
 std::vector<Completion> EngineImpl::take_completions() {
-  std::vector<Completion> completions = std::exchange(refused_, {});
-  for (Completion& completion : finished_) completions.push_back(std::move(completion));
-  finished_.clear();
+  std::vector<Completion> completions = std::exchange(ended_, {});
   const std::lock_guard lock(stats_mutex_);
   stats_.preemptions = scheduler_->preemptions();
   stats_.sequences_running = scheduler_->running();

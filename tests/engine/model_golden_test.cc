@@ -26,10 +26,12 @@ struct Case {
   // Largest difference of a logit allowed, as a share of the logits' standard deviation. What separates F32 models from
   // the reference is rounding alone; quantised products round their activations to 8 bits.
   double tolerance;
+  double perplexity_tolerance;  // relative
 };
 constexpr Case kCases[] = {
-    {"tiny-qwen2-f32", 2e-5},  {"tiny-qwen2-f16", 2e-5},   {"tiny-qwen2-legacy", 0.15}, {"tiny-qwen2-k", 0.15},
-    {"tiny-gemma3-f32", 2e-5}, {"tiny-gemma3-bf16", 2e-5}, {"tiny-gemma3-q8_0", 0.15},
+    {"tiny-qwen2-f32", 2e-5, 0.001},  {"tiny-qwen2-f16", 2e-5, 0.001},  {"tiny-qwen2-legacy", 0.15, 0.02},
+    {"tiny-qwen2-k", 0.15, 0.02},     {"tiny-gemma3-f32", 2e-5, 0.001}, {"tiny-gemma3-bf16", 2e-5, 0.001},
+    {"tiny-gemma3-q8_0", 0.15, 0.02},
 };
 
 std::string model_path(const std::string& name) { return std::string(BATCHWRIGHT_TINY_MODELS) + "/" + name + ".gguf"; }
@@ -138,12 +140,12 @@ TEST_P(ModelGolden, PerplexityEqualsTheReference) {
     ASSERT_TRUE(logprobs.ok()) << logprobs.status().message();
     for (size_t i = static_cast<size_t>(first); i < context; ++i, ++count) sum -= (*logprobs)[i];
     const double perplexity = std::exp(sum / count);
-    EXPECT_NEAR(perplexity / want["running"][chunk].get<double>(), 1.0, 0.001) << "chunk " << chunk;
+    EXPECT_NEAR(perplexity / want["running"][chunk].get<double>(), 1.0, c.perplexity_tolerance) << "chunk " << chunk;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, ModelGolden, testing::ValuesIn(kCases), [](const auto& info) {
-  std::string name = info.param.model;
+INSTANTIATE_TEST_SUITE_P(Tiny, ModelGolden, testing::ValuesIn(kCases), [](const auto& param) {
+  std::string name = param.param.model;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });

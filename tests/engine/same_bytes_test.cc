@@ -38,6 +38,7 @@ std::vector<Request> sample_requests(const Vocabulary& vocabulary) {
     for (size_t t = 0; t < own; ++t) r.prompt.push_back(token());
     r.max_tokens = 1 + static_cast<int>(random() % 24);
     r.ignore_eos = i % 5 == 0;
+    if (i % 10 == 5) r.max_tokens = 150;
     r.sampling.temperature = i % 2 == 0 ? 0.0F : 0.9F;
     r.sampling.seed = 1000 + i;
     if (i % 4 == 1) r.n = 3;
@@ -158,15 +159,17 @@ TEST_P(SameBytes, InEverySetting) {
       ASSERT_NE(it, got.end()) << setting.name;
       ASSERT_EQ(it->second, line) << setting.name;
     }
-    if (setting.name == "scarce memory") EXPECT_GT(stats.preemptions, 0);
+    if (setting.name == "scarce memory") {
+      EXPECT_GT(stats.preemptions, 0);
+    }
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, SameBytes,
                          testing::Values("tiny-qwen2-f32", "tiny-qwen2-legacy", "tiny-qwen2-k", "tiny-gemma3-f32",
                                          "tiny-gemma3-q8_0"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& param) {
+                           std::string name = param.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
