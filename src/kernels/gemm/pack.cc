@@ -255,7 +255,7 @@ void pack_panel(ElementType type, const std::byte* rows, int columns, int64_t k,
     case ElementType::kQ6_K:
       return pack_quantized<BlockQ6_K, PanelQ6_K>(rows, columns, k / 256, panel);
   }
-  BATCHWRIGHT_CHECK(!"a known type");
+  BATCHWRIGHT_CHECK(false && "a known type");
 }
 
 size_t block_panel_bytes(ElementType type) {

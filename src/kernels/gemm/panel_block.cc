@@ -105,7 +105,7 @@ void decode_panel_block(ElementType type, const uint8_t* panel, int64_t block, i
     case ElementType::kBF16:
       break;
   }
-  BATCHWRIGHT_CHECK(!"a quantised type");
+  BATCHWRIGHT_CHECK(false && "a quantised type");
 }
 
 }  // namespace batchwright
