@@ -68,7 +68,7 @@ inline VocabularyData spm_data(const std::vector<Piece>& pieces) {
   return data;
 }
 
-inline std::shared_ptr<const Tokenizer> make_tokenizer(VocabularyData data) {
+inline std::shared_ptr<const Tokenizer> make_tokenizer(const VocabularyData& data) {
   auto vocabulary = Vocabulary::create(data);
   auto tokenizer = Tokenizer::create(vocabulary.value());
   return tokenizer.value();
