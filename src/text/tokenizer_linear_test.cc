@@ -119,8 +119,8 @@ TEST(TokenizerLinear, TimeGrowsWithTheText) {
   const auto bpe = doubling_bpe("qwen2");
   const auto spm = doubling_spm();
   for (const CharacterClass& c : kClasses) {
-    const std::string small = repeat(c.unit, kTextBytes / 16);
-    const std::string large = repeat(c.unit, kTextBytes / 4);
+    const std::string small = repeat(c.unit, kTextBytes / 32);
+    const std::string large = repeat(c.unit, kTextBytes / 8);
     for (const Tokenizer* tokenizer : {bpe.get(), spm.get()}) {
       double small_best = 1e9;
       double large_best = 1e9;
