@@ -39,8 +39,8 @@ struct TemplateLimits {
 // A piece of rendered text with one origin.
 struct TemplateSpan {
   std::string text;
-  // True: characters that the template itself, bos_token or eos_token spelled out; only these may become control tokens.
-  // False: characters that came from messages, tools or other inputs, whatever was done to them on the way.
+  // True: characters that the template itself, bos_token or eos_token spelled out; only these may become control
+  // tokens. False: characters that came from messages, tools or other inputs, whatever was done to them on the way.
   bool from_template = false;
 
   friend bool operator==(const TemplateSpan& a, const TemplateSpan& b) {
