@@ -37,7 +37,7 @@ function(batchwright_room NAME)
   # Tests are listed when ctest starts: listing while building would run every program once more, sanitised ones too.
   if(tests AND BATCHWRIGHT_TESTS)
     add_executable(${NAME}_test ${tests})
-    target_link_libraries(${NAME}_test PRIVATE batchwright::${NAME} ${ROOM_TEST_LIBS} GTest::gtest_main)
+    target_link_libraries(${NAME}_test PRIVATE batchwright::${NAME} ${ROOM_TEST_LIBS} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${NAME}_test PRIVATE BATCHWRIGHT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     gtest_discover_tests(${NAME}_test TEST_PREFIX "${NAME}/" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
                          PROPERTIES TIMEOUT 600)
