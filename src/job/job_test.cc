@@ -1,0 +1,408 @@
+#include "job/job.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "base/memory_file_system.h"
+#include "job/testing/fake_engine.h"
+#include "protocol/testing/byte_prompt_encoder.h"
+
+namespace batchwright {
+namespace {
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::stringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+std::string id_of(const std::string& line) {
+  const auto parsed = parse_json(line);
+  EXPECT_TRUE(parsed.ok()) << line;
+  const JsonValue* const id = parsed.ok() ? parsed->find("custom_id") : nullptr;
+  return id != nullptr && id->is_string() ? id->as_string() : "(none)";
+}
+
+class JobTest : public testing::Test {
+ protected:
+  JobTest() {
+    encoder_.remember_chats = false;
+    options_.input = "job.jsonl";
+    options_.output = "out.jsonl";
+  }
+
+  static std::string rows(int count) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += fmt::format("{{\"custom_id\":\"r{}\",\"prompt\":\"text {}\"}}\n", i, i);
+    return text;
+  }
+
+  Result<std::unique_ptr<Job>> open() {
+    const JobEnvironment environment{[this] { return clock_.load(); }, [] { return int64_t{1234}; },
+                                     [this] { return stop_.load(); }, [] { return size_t{77}; }};
+    return Job::open(files_, options_, environment);
+  }
+
+  JobOutcome run() {
+    auto job = open();
+    if (!job.ok()) return {job.status(), {}};
+    return (*job)->run(engine_, encoder_, 0.5, nullptr);
+  }
+
+  JobOutcome run_rows(const std::string& content) {
+    files_.write("job.jsonl", content);
+    return run();
+  }
+
+  // The output files that there are.
+  std::set<std::string> outputs() const {
+    std::set<std::string> names;
+    for (const std::string& path : files_.paths()) {
+      if (path != "job.jsonl") names.insert(path);
+    }
+    return names;
+  }
+
+  MemoryFileSystem files_;
+  JobOptions options_;
+  FakeEngine engine_;
+  BytePromptEncoder encoder_;
+  std::atomic<double> clock_{0};
+  std::atomic<bool> stop_{false};
+};
+
+using Names = std::set<std::string>;
+
+TEST_F(JobTest, EveryRowEndsOnce) {
+  const JobOutcome outcome = run_rows(rows(300));
+  ASSERT_TRUE(outcome.status.ok()) << outcome.status.message();
+  EXPECT_EQ(outcome.report.rows_ok, 300);
+  EXPECT_EQ(outcome.report.rows_failed, 0);
+  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.report.json"}));
+  std::map<std::string, int> seen;
+  for (const std::string& line : lines_of(files_.content("out.jsonl"))) ++seen[id_of(line)];
+  EXPECT_EQ(seen.size(), 300U);
+  for (const auto& [id, count] : seen) EXPECT_EQ(count, 1) << id;
+  EXPECT_LE(engine_.largest_active, 8);
+}
+
+TEST_F(JobTest, ALineInFull) {
+  ASSERT_TRUE(run_rows("{\"custom_id\":\"a\",\"prompt\":\"hi\",\"seed\":5}\n").status.ok());
+  const std::string text = files_.content("out.jsonl");
+  const std::string hash = text.substr(text.find("batch_req_") + 10, 32);
+  EXPECT_EQ(text, fmt::format(
+                      R"({{"id":"batch_req_{0}","custom_id":"a","response":{{"status_code":200,"request_id":"req_{0}",)"
+                      R"("body":{{"id":"cmpl-{0}","object":"text_completion","created":0,"model":"Fake","choices":)"
+                      R"([{{"index":0,"text":"hi #5/0","logprobs":null,"finish_reason":"length"}}],)"
+                      R"("usage":{{"prompt_tokens":3,"completion_tokens":7,"total_tokens":10}},)"
+                      R"("system_fingerprint":"00112233445566778899aabbccddeeff-n1"}}}},"error":null}})"
+                      "\n",
+                      hash));
+}
+
+TEST_F(JobTest, LinesDependOnTheRowAlone) {
+  ASSERT_TRUE(run_rows(rows(50)).status.ok());
+  std::vector<std::string> first = lines_of(files_.content("out.jsonl"));
+  std::vector<std::string> shuffled = lines_of(rows(50));
+  std::reverse(shuffled.begin(), shuffled.end());
+  options_.output = "again.jsonl";
+  ASSERT_TRUE(run_rows(fmt::format("{}\n", fmt::join(shuffled, "\n\n"))).status.ok());
+  std::vector<std::string> second = lines_of(files_.content("again.jsonl"));
+  EXPECT_NE(first, second);
+  std::sort(first.begin(), first.end());
+  std::sort(second.begin(), second.end());
+  EXPECT_EQ(first, second);
+}
+
+TEST_F(JobTest, OrderedOutputIsInTheOrderOfTheInput) {
+  options_.ordered = true;
+  std::string content = rows(100);
+  content.insert(content.find('\n') + 1,
+                 "{\"custom_id\":\"bad\",\"prompt\":5}\n{\"custom_id\":\"p\",\"prompt\":\"#\"}\n");
+  const JobOutcome outcome = run_rows(content + "no json");
+  ASSERT_TRUE(outcome.status.ok()) << outcome.status.message();
+  const auto lines = lines_of(files_.content("out.jsonl"));
+  ASSERT_EQ(lines.size(), 100U);
+  for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(id_of(lines[i]), fmt::format("r{}", i));
+  const auto errors = lines_of(files_.content("out.jsonl.errors.jsonl"));
+  ASSERT_EQ(errors.size(), 3U);
+  EXPECT_EQ(id_of(errors[0]), "bad");
+  EXPECT_EQ(id_of(errors[1]), "p");
+  EXPECT_EQ(id_of(errors[2]), "(none)");
+  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.errors.jsonl", "out.jsonl.report.json"}));
+}
+
+TEST_F(JobTest, BadRowsFailAlone) {
+  const JobOutcome outcome = run_rows(
+      "{\"custom_id\":\"ok\",\"prompt\":\"x\"}\n"
+      "not json\n"
+      "{\"custom_id\":\"n\",\"prompt\":\"x\",\"n\":1000000000}\n"
+      "{\"custom_id\":\"long\",\"prompt\":\"" +
+      std::string(2000, 'y') +
+      "\"}\n"
+      "{\"custom_id\":\"poison\",\"prompt\":\"#\"}\n"
+      "{\"custom_id\":\"emb\",\"url\":\"/v1/embeddings\",\"body\":{}}\n");
+  ASSERT_TRUE(outcome.status.ok());
+  EXPECT_EQ(outcome.report.rows_ok, 1);
+  EXPECT_EQ(outcome.report.rows_failed, 5);
+  std::map<std::string, JsonValue> errors;
+  for (const std::string& line : lines_of(files_.content("out.jsonl.errors.jsonl"))) {
+    errors[id_of(line)] = parse_json(line).value();
+  }
+  ASSERT_EQ(errors.size(), 5U);
+  const auto error_of = [&](const std::string& id) {
+    return *errors[id].find("response")->find("body")->find("error");
+  };
+  EXPECT_EQ(errors["(none)"].find("line")->as_int64(), 2);
+  EXPECT_EQ(errors["n"].find("line")->as_int64(), 3);
+  EXPECT_EQ(errors["n"].find("response")->find("status_code")->as_int64(), 400);
+  EXPECT_EQ(error_of("n").find("param")->as_string(), "n");
+  EXPECT_NE(error_of("n").find("message")->as_string().find("1000000000"), std::string::npos);
+  EXPECT_NE(error_of("long").find("message")->as_string().find("2001 tokens long; the context holds 1000"),
+            std::string::npos);
+  EXPECT_EQ(error_of("poison").find("message")->as_string(), "the prompt holds a poisoned token");
+  EXPECT_EQ(error_of("emb").find("param")->as_string(), "url");
+}
+
+TEST_F(JobTest, TheReport) {
+  ASSERT_TRUE(
+      run_rows("{\"prompt\":\"x\",\"stream\":true}\n{\"prompt\":\"y\",\"stream\":false,\"zz\":1}\n").status.ok());
+  const auto report = parse_json(files_.content("out.jsonl.report.json")).value();
+  EXPECT_EQ(report.find("outcome")->as_string(), "complete");
+  for (const char* const name : {"rows_ok",
+                                 "rows_failed",
+                                 "rows_resumed",
+                                 "attempts",
+                                 "prompt_tokens",
+                                 "prompt_tokens_computed",
+                                 "generated_tokens",
+                                 "seconds",
+                                 "seconds_load",
+                                 "tokens_per_second_prompt",
+                                 "tokens_per_second_generated",
+                                 "rows_per_hour",
+                                 "peak_memory_bytes",
+                                 "kv_memory_bytes",
+                                 "isa",
+                                 "threads",
+                                 "batchwright_version",
+                                 "model",
+                                 "model_hash",
+                                 "limited_by"}) {
+    EXPECT_NE(report.find(name), nullptr) << name;
+  }
+  EXPECT_EQ(report.find("rows_ok")->as_int64(), 2);
+  EXPECT_EQ(report.find("prompt_tokens")->as_int64(), 4);
+  EXPECT_EQ(report.find("peak_memory_bytes")->as_int64(), 77);
+  EXPECT_EQ(report.find("seconds_load")->as_double(), 0.5);
+  EXPECT_EQ(report.find("ignored_fields")->find("stream")->as_int64(), 2);
+  EXPECT_EQ(report.find("ignored_fields")->find("zz")->as_int64(), 1);
+}
+
+TEST_F(JobTest, LimitTakesTheFirstRows) {
+  options_.limit = 3;
+  options_.ordered = true;
+  ASSERT_EQ(run_rows(rows(10)).report.rows_ok, 3);
+  const auto lines = lines_of(files_.content("out.jsonl"));
+  EXPECT_EQ(id_of(lines.back()), "r2");
+}
+
+TEST_F(JobTest, CreatedOnlyWhenAskedFor) {
+  options_.stamp_created = true;
+  ASSERT_TRUE(run_rows(rows(1)).status.ok());
+  EXPECT_NE(files_.content("out.jsonl").find("\"created\":1234,"), std::string::npos);
+}
+
+TEST_F(JobTest, WhatIsThereIsNotTouched) {
+  for (const char* const there : {"out.jsonl", "out.jsonl.partial", "out.jsonl.errors.jsonl"}) {
+    files_.write(there, "precious");
+    EXPECT_EQ(run_rows(rows(1)).status.code(), StatusCode::kInvalidArgument) << there;
+    EXPECT_EQ(files_.content(there), "precious");
+    ASSERT_TRUE(files_.remove(there).ok());
+  }
+  options_.output = options_.input;
+  options_.overwrite = true;
+  EXPECT_EQ(run_rows(rows(1)).status.code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(JobTest, OverwriteReplacesAllOfAnEarlierRun) {
+  files_.write("out.jsonl", "old");
+  files_.write("out.jsonl.errors.jsonl", "old");
+  files_.write("out.jsonl.partial", "old");
+  files_.write("out.jsonl.errors.jsonl.partial", "old");
+  options_.overwrite = true;
+  ASSERT_TRUE(run_rows(rows(2)).status.ok());
+  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.report.json"}));
+  EXPECT_EQ(lines_of(files_.content("out.jsonl")).size(), 2U);
+}
+
+TEST_F(JobTest, JobsThatCannotBegin) {
+  EXPECT_EQ(run().status.code(), StatusCode::kNotFound);
+  EXPECT_EQ(run_rows("").status.code(), StatusCode::kInvalidData);
+  EXPECT_EQ(run_rows(rows(3) + rows(1)).status.code(), StatusCode::kInvalidData);
+  EXPECT_EQ(outputs(), Names{});
+  files_.write("job.jsonl", rows(3));
+  { const auto never_run = open(); }
+  EXPECT_EQ(outputs(), Names{});
+}
+
+TEST_F(JobTest, StandardInputIsCopiedFirst) {
+  options_.input = "-";
+  files_.set_standard_input(rows(100));
+  {
+    const auto job = open();
+    ASSERT_TRUE(job.ok());
+    EXPECT_EQ(files_.content("out.jsonl.input"), rows(100));
+    EXPECT_TRUE((*job)->run(engine_, encoder_, 0, nullptr).status.ok());
+  }
+  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.report.json"}));
+  // One that was kept from an interrupted run is not written over.
+  files_.write("next.jsonl.input", "rows");
+  options_.output = "next.jsonl";
+  EXPECT_EQ(run().status.code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(files_.content("next.jsonl.input"), "rows");
+}
+
+TEST_F(JobTest, StandardOutputTakesFailedRowsToo) {
+  options_.input = "-";
+  options_.output = "-";
+  options_.ordered = true;
+  files_.set_standard_input(rows(40) + "bad\n" + "{\"custom_id\":\"last\",\"prompt\":\"z\"}");
+  const JobOutcome outcome = run();
+  ASSERT_TRUE(outcome.status.ok()) << outcome.status.message();
+  const auto lines = lines_of(files_.standard_output_content());
+  ASSERT_EQ(lines.size(), 42U);
+  for (size_t i = 0; i < 40; ++i) EXPECT_EQ(id_of(lines[i]), fmt::format("r{}", i));
+  EXPECT_EQ(id_of(lines[40]), "(none)");
+  EXPECT_EQ(id_of(lines[41]), "last");
+  EXPECT_EQ(outputs(), Names{});
+}
+
+TEST_F(JobTest, AStopLetsWhatRunsEnd) {
+  engine_.on_step = [this](int step) {
+    clock_ = step;
+    if (step == 5) stop_ = true;
+  };
+  const JobOutcome outcome = run_rows(rows(500));
+  EXPECT_EQ(outcome.status.code(), StatusCode::kInterrupted);
+  EXPECT_EQ(outcome.report.outcome, "interrupted");
+  EXPECT_GT(outcome.report.rows_ok, 0);
+  EXPECT_LT(outcome.report.rows_ok, 100);
+  EXPECT_EQ(engine_.active(), 0);
+  EXPECT_EQ(outputs(), (Names{"out.jsonl.partial", "out.jsonl.report.json"}));
+  const auto lines = lines_of(files_.content("out.jsonl.partial"));
+  EXPECT_EQ(static_cast<int64_t>(lines.size()), outcome.report.rows_ok);
+  // The same command does not throw away what is there.
+  stop_ = false;
+  EXPECT_EQ(run().status.code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(JobTest, AStopWaitsTenSecondsAtMost) {
+  engine_.on_step = [this](int step) {
+    clock_ = step;
+    if (step == 3) stop_ = true;
+  };
+  const JobOutcome outcome = run_rows("{\"prompt\":\"~ for ever\"}\n" + rows(2));
+  EXPECT_EQ(outcome.status.code(), StatusCode::kInterrupted);
+  EXPECT_EQ(outcome.report.rows_ok, 2);
+  EXPECT_EQ(engine_.active(), 0);
+  EXPECT_EQ(engine_.stats().steps, 13);
+}
+
+TEST_F(JobTest, AStopBeforeTheFirstRowLeavesNothing) {
+  stop_ = true;
+  EXPECT_EQ(run_rows(rows(5)).status.code(), StatusCode::kInterrupted);
+  EXPECT_EQ(outputs(), Names{"out.jsonl.report.json"});
+}
+
+TEST_F(JobTest, AnEngineThatBreaksStopsTheJob) {
+  engine_.fail_at_step = 4;
+  const JobOutcome outcome = run_rows(rows(100));
+  EXPECT_EQ(outcome.status.code(), StatusCode::kInternal);
+  EXPECT_EQ(outcome.report.outcome, "failed");
+  EXPECT_EQ(outcome.report.error, "the fake engine broke");
+  EXPECT_TRUE(files_.has("out.jsonl.partial"));
+  EXPECT_FALSE(files_.has("out.jsonl"));
+}
+
+// A disk that fails at the k-th call of each kind, once or for ever: an I/O error, never a complete-looking output with
+// lines missing, never a line twice.
+TEST_F(JobTest, FailingFilesNeverLookComplete) {
+  const std::string content = rows(20) + "bad\n";
+  for (const bool ordered : {false, true}) {
+    for (const char* const operation :
+         {"append", "sync", "close", "rename", "remove", "create", "read", "sync_folder"}) {
+      for (const bool for_ever : {false, true}) {
+        for (int k = 1; k <= 12; ++k) {
+          SCOPED_TRACE(fmt::format("{} {} {}{}", ordered, operation, k, for_ever ? " for ever" : ""));
+          MemoryFileSystem files;
+          files.write("job.jsonl", content);
+          int calls = 0;
+          bool failed = false;
+          files.set_fault([&](const std::string& name, const std::string& path) -> Status {
+            if (name != operation || path == "job.jsonl") return {};
+            ++calls;
+            if (calls < k || (calls > k && !for_ever)) return {};
+            failed = true;
+            return io_error(path + ": No space left on device");
+          });
+          JobOptions options = options_;
+          options.ordered = ordered;
+          const JobEnvironment environment{[] { return 0.0; }, [] { return int64_t{0}; }, [] { return false; },
+                                           [] { return size_t{0}; }};
+          FakeEngine engine;
+          auto job = Job::open(files, options, environment);
+          const Status status = job.ok() ? (*job)->run(engine, encoder_, 0, nullptr).status : job.status();
+          files.set_fault(nullptr);
+          if (failed) {
+            EXPECT_EQ(status.code(), StatusCode::kIoError) << status.message();
+          } else {
+            EXPECT_TRUE(status.ok()) << status.message();
+          }
+          std::set<std::string> ids;
+          for (const std::string& line : lines_of(files.content("out.jsonl"))) {
+            EXPECT_TRUE(ids.insert(id_of(line)).second) << line;
+          }
+          if (files.has("out.jsonl")) {
+            EXPECT_EQ(ids.size(), 20U);
+            EXPECT_EQ(lines_of(files.content("out.jsonl.errors.jsonl")).size(), 1U);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(JobTest, AReaderThatGoesAway) {
+  options_.output = "-";
+  files_.set_fault([](const std::string& name, const std::string& path) {
+    return name == "append" && path == "-" ? io_error("standard output: Broken pipe") : Status();
+  });
+  EXPECT_EQ(run_rows(rows(200)).status.code(), StatusCode::kIoError);
+  EXPECT_EQ(engine_.active(), 0);
+}
+
+TEST_F(JobTest, AnInputThatBreaksOnTheWay) {
+  std::atomic<int> reads{0};
+  files_.set_fault([&](const std::string& name, const std::string& path) {
+    return name == "read" && path == "job.jsonl" && ++reads > 10 ? io_error("job.jsonl: Input/output error") : Status();
+  });
+  const JobOutcome outcome = run_rows(rows(50));
+  EXPECT_EQ(outcome.status.code(), StatusCode::kIoError);
+  EXPECT_GT(outcome.report.rows_ok, 0);
+  EXPECT_FALSE(files_.has("out.jsonl"));
+}
+
+}  // namespace
+}  // namespace batchwright
