@@ -110,9 +110,53 @@ void run(benchmark::State& state, const GemmKernels& kernels, ElementType type, 
   state.counters["share"] = median(shares);
 }
 
+void pack(benchmark::State& state, ElementType type) {
+  constexpr int64_t kN = 1024;
+  constexpr int64_t kK = 2048;
+  PackedWeights weights = random_weights(type, kN, kK);
+  const std::vector<std::byte> rows(row_bytes(type, kK).value() * kN, std::byte{0x31});
+  for (auto _ : state) pack_panels(weights, rows.data(), 0, weights.panels());
+  state.counters["G_weights/s"] =
+      benchmark::Counter(static_cast<double>(kN * kK) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void unpack(benchmark::State& state, ElementType type) {
+  constexpr int64_t kK = 2048;
+  const PackedWeights weights = random_weights(type, 64, kK);
+  std::vector<float> out(kK);
+  int64_t row = 0;
+  for (auto _ : state) {
+    unpack_row(weights, row++ % 64, out.data());
+    benchmark::DoNotOptimize(out.data());
+  }
+  state.counters["G_weights/s"] =
+      benchmark::Counter(static_cast<double>(kK) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void quantize(benchmark::State& state, const GemmKernels& kernels) {
+  constexpr int64_t kK = 4096;
+  std::vector<float> x(kK);
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal;
+  for (float& value : x) value = normal(random);
+  AlignedBuffer<uint8_t> quantized(quantized_rows_bytes(1, kK));
+  for (auto _ : state) benchmark::DoNotOptimize(kernels.quantize_row(x.data(), kK, 0, quantized.data()));
+  state.counters["G_values/s"] =
+      benchmark::Counter(static_cast<double>(kK) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
 // Type first, so that --benchmark_filter='Q5_0/avx2' picks what one wants.
 const bool kRegistered = [] {
+  for (const GemmKernels& kernels : all_gemm_kernels()) {
+    if (!machine_has(kernels.isa)) continue;
+    benchmark::RegisterBenchmark((std::string("quantize_row/") + isa_name(kernels.isa)).c_str(),
+                                 [&kernels](benchmark::State& state) { quantize(state, kernels); });
+  }
   for (const ElementTypeInfo& info : kElementTypes) {
+    benchmark::RegisterBenchmark(("pack/" + std::string(info.name)).c_str(),
+                                 [type = info.type](benchmark::State& state) { pack(state, type); });
+    benchmark::RegisterBenchmark(("unpack_row/" + std::string(info.name)).c_str(),
+                                 [type = info.type](benchmark::State& state) { unpack(state, type); });
     for (const GemmKernels& kernels : all_gemm_kernels()) {
       if (!machine_has(kernels.isa)) continue;
       for (const auto& [n, k] : {std::pair<int64_t, int64_t>{4864, 896}, {896, 4864}}) {
