@@ -2,9 +2,9 @@
 // figure each benchmark reports a peak, whose slices alternate with the kernel's (machines are noisy): maddubs+madd for
 // quantised weights, fma of the set for the others. `share` is the median of the ratios of neighbouring slices.
 #include <benchmark/benchmark.h>
-#include <time.h>
 
 #include <algorithm>
+#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
