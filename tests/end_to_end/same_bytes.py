@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""same_bytes.py BINARY MODEL: whole lines of output are byte-equal in every setting, on a tiny model."""
+
+import random
+import sys
+
+from program import Program, compare
+
+program = Program(sys.argv[1])
+model = sys.argv[2]
+WORDS = ("the game library of a free public license is for reading and writing files that are in an "
+         "answer below with any other time or day").split()
+
+
+def text(rng, words):
+    return " ".join(rng.choice(WORDS) for _ in range(words))
+
+
+def make_rows():
+    """64 rows of different lengths: greedy and sampled, n of 1 and 3, both urls, bad ones among them."""
+    rng = random.Random(17)
+    common = text(rng, 25)
+    rows = []
+    for i in range(64):
+        prompt = (common + " " if i % 3 else "") + text(rng, 1 + i % 19)
+        body = {"max_tokens": 1 + i % 13, "temperature": 0 if i % 2 else 0.8}
+        if i % 4 == 1:
+            body["n"] = 3
+        if i % 5 == 2:
+            body["top_p"] = 0.7
+        if i % 7 == 3:
+            body["frequency_penalty"] = 0.4
+        if i % 8 == 4:
+            body["seed"] = i
+        if i % 16 == 15:
+            body["temperature"] = "warm"  # fails
+        if i % 2:
+            url = "/v1/completions"
+            body["prompt"] = prompt
+            if i % 6 == 1:
+                body["logprobs"] = 2
+            if i % 6 == 5:
+                body["echo"] = True
+        else:
+            url = "/v1/chat/completions"
+            body["messages"] = [{"role": "user", "content": prompt}]
+            if i % 6 == 2:
+                body |= {"logprobs": True, "top_logprobs": 2}
+        rows.append({"custom_id": f"row-{i}", "method": "POST", "url": url, "body": body})
+    return rows
+
+
+rows = make_rows()
+job = program.write("job.jsonl", rows)
+shuffled = rows[:]
+random.Random(3).shuffle(shuffled)
+shuffled_job = program.write("shuffled.jsonl", shuffled)
+
+base = ["--context-length", 512]
+chatless = "gemma3" in model  # the tiny Gemma has no template: its chats are error rows
+expected, expected_errors, report = program.run(job, model, *base, "--kv-memory", "64MiB", "--ordered", codes=(3,))
+assert len(expected) + len(expected_errors) == 64
+assert chatless or len(expected_errors) == 4
+assert report["prompt_tokens_computed"] < report["prompt_tokens"], "nothing was shared"
+
+settings = [["--max-batch", 1], ["--max-batch", 3], ["--max-batch", 64], ["--max-batch", 3, "--max-batch-tokens", 16],
+            ["--max-batch-tokens", 64], ["--max-batch-tokens", 512], ["--threads", 1], ["--no-share"]]
+for isa in ("scalar", "avx2", "avx512", "vnni", "amx"):
+    if program.has_isa(isa, model):
+        settings.append(["--isa", isa])
+    else:
+        print(f"skipped: this machine has no {isa}")
+for setting in settings:
+    got, errors, _ = program.run(job, model, *base, "--kv-memory", "64MiB", "--ordered", *setting, codes=(3,))
+    compare(expected, got, setting)
+    compare(expected_errors, errors, setting)
+
+# The memory of one sequence: what the refusal says.
+refused = program.call("run", job, "-m", model, "-o", "-", "--kv-memory", "1", *base)
+assert refused.returncode == 2, refused.stderr
+least = refused.stderr.decode().split("needs ")[1].split()[0]
+got, errors, _ = program.run(job, model, *base, "--kv-memory", least, "--ordered", codes=(3,))
+compare(expected, got, "scarce memory")
+compare(expected_errors, errors, "scarce memory")
+
+# In the order of completion, and with the rows shuffled: the same lines as a set.
+got, _, _ = program.run(job, model, *base, codes=(3,))
+compare(sorted(expected), sorted(got), "completion order")
+got, _, _ = program.run(shuffled_job, model, *base, "--max-batch", 7, codes=(3,))
+compare(sorted(expected), sorted(got), "shuffled rows")
+print(f"{len(expected)} answers and {len(expected_errors)} errors are byte-equal in {len(settings) + 3} settings")
