@@ -147,24 +147,17 @@ struct Tile {
   int end[kTileQueries];
 };
 
-struct Summary {
-  float m;
-  float l;
-};
-
-// Turns dots into p in place and returns (m_b, l_b). Positions outside [begin, end) are selected away.
+// Turns dots into scores in place and returns m_b. Positions outside [begin, end) become -inf.
 template <class V, bool kWhole>
-[[gnu::always_inline]] inline Summary softmax(const Task& task, float* p, int begin, int end) {
+[[gnu::always_inline]] inline float score(const Task& task, float* p, int begin, int end) {
   using F = typename V::F;
-  constexpr int kLanes = V::kLanes;
-  constexpr int kRegisters = 16 / kLanes;
   const int first = kWhole ? 0 : begin / 16 * 16;
   const int last = kWhole ? kPositions : (end + 15) / 16 * 16;
   const F scale = V::set1(task.scale);
   const F lowest = V::set1(-__builtin_inff());
   F largest = lowest;
-#pragma GCC unroll 16
-  for (int i = first; i < last; i += kLanes) {
+#pragma GCC unroll 8
+  for (int i = first; i < last; i += V::kLanes) {
     F s = V::mul(V::load(p + i), scale);
     if (task.soft_cap > 0.0F) {
       const F cap = V::set1(task.soft_cap);
@@ -174,21 +167,30 @@ template <class V, bool kWhole>
     V::store(p + i, s);
     largest = V::max(s, largest);
   }
-  const float m = V::largest(largest) + 0.0F;
+  return V::largest(largest) + 0.0F;
+}
+
+// Turns scores into p in place and returns l_b. A score of -inf adds +0 to its lane.
+template <class V, bool kWhole>
+[[gnu::always_inline]] inline float weigh(float* p, float m, int begin, int end) {
+  using F = typename V::F;
+  constexpr int kRegisters = 16 / V::kLanes;
+  const int first = kWhole ? 0 : begin / 16 * 16;
+  const int last = kWhole ? kPositions : (end + 15) / 16 * 16;
   const F m_all = V::set1(m);
   F lanes[kRegisters];
   for (auto& lane : lanes) lane = V::zero();
-    // exp(-inf) of what was selected away adds +0 to its lane.
 #pragma GCC unroll 4
   for (int i = first; i < last; i += 16) {
 #pragma GCC unroll 2
     for (int k = 0; k < kRegisters; ++k) {
-      const F e = exp_vector<V>(V::sub(V::load(p + i + k * kLanes), m_all));
-      V::store(p + i + k * kLanes, e);
+      float* at = p + i + k * V::kLanes;
+      const F e = exp_nonpositive_vector<V>(V::sub(V::load(at), m_all));
+      V::store(at, e);
       lanes[k] = V::add(lanes[k], e);
     }
   }
-  return {m, V::tree_sum16(lanes)};
+  return V::tree_sum16(lanes);
 }
 
 // o_b of each query from its visible positions: those that all of the tile see together, before and after them each
@@ -224,19 +226,19 @@ void weighted_values(const Tile& tile, const T* v, int dim, const float* p, floa
   }
 }
 
-// state = merge of state and (m_b, l_b, o_b); c and c_b lie in `factors`.
+// Merges (m_b, l_b, o_b) into a state; m is the larger maximum, c = exp(m_state - m), c_b = exp(m_b - m).
 template <class V>
-[[gnu::always_inline]] inline void merge(float* state, Summary block, const float* o_b, int dim, float m, float c,
-                                         float c_b) {
+[[gnu::always_inline]] inline void merge(float* state, float m_b, float l_b, const float* o_b, int dim, float m,
+                                         float c, float c_b) {
   float* o = state + 2;
   if (state[1] == 0.0F) {
-    state[0] = block.m;
-    state[1] = block.l;
+    state[0] = m_b;
+    state[1] = l_b;
     for (int d = 0; d < dim; d += 8) Avx2::store(o + d, Avx2::load(o_b + d));
     return;
   }
   state[0] = m;
-  state[1] = __builtin_fmaf(block.l, c_b, state[1] * c);
+  state[1] = __builtin_fmaf(l_b, c_b, state[1] * c);
   int d = 0;
   for (; d + V::kLanes <= dim; d += V::kLanes) {
     V::store(o + d, V::fma(V::load(o_b + d), V::set1(c_b), V::mul(V::load(o + d), V::set1(c))));
@@ -252,30 +254,36 @@ void attend(const Task& task, const T* k, const Tile& tile, int64_t ahead) {
   const int dim = task.dim;
   int lowest_begin = kPositions;
   int highest_end = 0;
+  bool whole = true;
   for (int r = 0; r < tile.count; ++r) {
     lowest_begin = tile.begin[r] < lowest_begin ? tile.begin[r] : lowest_begin;
     highest_end = tile.end[r] > highest_end ? tile.end[r] : highest_end;
+    whole = whole && tile.begin[r] == 0 && tile.end[r] == kPositions;
   }
   product<V, kAhead>(tile.count, tile.q, k, kPositions, 0, dim, scratch->p, kPositions, lowest_begin / 16 * 16,
                      (highest_end + 15) / 16 * 16, true, ahead);
 
-  Summary blocks[kTileQueries];
+  // One step for all queries of the tile after the other: the steps of one query wait for each other.
+  float m_b[kTileQueries];
+  float l_b[kTileQueries];
   float merged[kTileQueries];
   alignas(64) float exponents[16] = {};
   for (int r = 0; r < tile.count; ++r) {
     float* p = scratch->p + r * kPositions;
-    const bool whole = tile.begin[r] == 0 && tile.end[r] == kPositions;
-    blocks[r] =
-        whole ? softmax<V, true>(task, p, 0, kPositions) : softmax<V, false>(task, p, tile.begin[r], tile.end[r]);
+    m_b[r] = whole ? score<V, true>(task, p, 0, kPositions) : score<V, false>(task, p, tile.begin[r], tile.end[r]);
+  }
+  for (int r = 0; r < tile.count; ++r) {
+    float* p = scratch->p + r * kPositions;
+    l_b[r] = whole ? weigh<V, true>(p, m_b[r], 0, kPositions) : weigh<V, false>(p, m_b[r], tile.begin[r], tile.end[r]);
     const float m = tile.state[r][0];
-    merged[r] = blocks[r].m > m ? blocks[r].m : m;
+    merged[r] = m_b[r] > m ? m_b[r] : m;
     exponents[r] = m - merged[r];
-    exponents[8 + r] = blocks[r].m - merged[r];
+    exponents[8 + r] = m_b[r] - merged[r];
   }
   weighted_values<V, kAhead>(tile, k + int64_t{dim} * kPositions, dim, scratch->p, scratch->o, ahead);
   for (int i = 0; i < 16; i += V::kLanes) V::store(exponents + i, exp_vector<V>(V::load(exponents + i)));
   for (int r = 0; r < tile.count; ++r) {
-    merge<V>(tile.state[r], blocks[r], scratch->o + r * dim, dim, merged[r], exponents[r], exponents[8 + r]);
+    merge<V>(tile.state[r], m_b[r], l_b[r], scratch->o + r * dim, dim, merged[r], exponents[r], exponents[8 + r]);
   }
 }
 

@@ -64,6 +64,7 @@ struct Avx2 {
   // a > b, or one is NaN.
   BATCHWRIGHT_SIMD_INLINE Mask not_less_equal(F a, F b) { return _mm256_cmp_ps(a, b, _CMP_NLE_UQ); }
   BATCHWRIGHT_SIMD_INLINE F select(Mask mask, F yes, F no) { return _mm256_blendv_ps(no, yes, mask); }
+  BATCHWRIGHT_SIMD_INLINE F zero_where(Mask mask, F x) { return _mm256_andnot_ps(mask, x); }
   BATCHWRIGHT_SIMD_INLINE uint32_t mask_bits(Mask mask) { return static_cast<uint32_t>(_mm256_movemask_ps(mask)); }
   // Lanes begin <= lane < end; any integers.
   BATCHWRIGHT_SIMD_INLINE Mask lanes_between(int begin, int end) {

@@ -50,6 +50,9 @@ struct Avx512 {
   BATCHWRIGHT_SIMD_INLINE Mask equal(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
   BATCHWRIGHT_SIMD_INLINE Mask not_less_equal(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLE_UQ); }
   BATCHWRIGHT_SIMD_INLINE F select(Mask mask, F yes, F no) { return _mm512_mask_blend_ps(mask, no, yes); }
+  BATCHWRIGHT_SIMD_INLINE F zero_where(Mask mask, F x) {
+    return _mm512_maskz_mov_ps(static_cast<Mask>(~static_cast<unsigned>(mask)), x);
+  }
   BATCHWRIGHT_SIMD_INLINE uint32_t mask_bits(Mask mask) { return mask; }
   BATCHWRIGHT_SIMD_INLINE Mask lanes_between(int begin, int end) {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

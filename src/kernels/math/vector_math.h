@@ -16,21 +16,38 @@ template <class V, int N>
   return sum;
 }
 
+// e^r with r = x - n ln 2, and n in the low bits of t; NaN stays NaN.
 template <class V>
-[[gnu::always_inline]] inline typename V::F exp_vector(typename V::F x) {
+[[gnu::always_inline]] inline typename V::F exp_reduced(typename V::F x, typename V::F& t) {
   using F = typename V::F;
   const F magic = V::set1(math::kRoundMagic);
   const F one = V::set1(1.0F);
-  const F t = V::fma(x, V::set1(math::kLog2E), magic);
+  t = V::fma(x, V::set1(math::kLog2E), magic);
   const F n = V::sub(t, magic);
   F r = V::fnma(n, V::set1(math::kLn2High), x);
   r = V::fnma(n, V::set1(math::kLn2Low), r);
   F p = horner_vector<V>(math::kExpCoefficients, r);
   p = V::fma(p, r, one);
-  p = V::fma(p, r, one);
-  F y = V::add_exponent(p, t);
-  y = V::select(V::less(x, V::set1(math::kExpLowest)), V::zero(), y);
+  return V::fma(p, r, one);
+}
+
+template <class V>
+[[gnu::always_inline]] inline typename V::F exp_vector(typename V::F x) {
+  using F = typename V::F;
+  F t;
+  const F p = exp_reduced<V>(x, t);
+  const F y = V::zero_where(V::less(x, V::set1(math::kExpLowest)), V::add_exponent(p, t));
   return V::select(V::not_less_equal(x, V::set1(math::kExpHighest)), V::add(x, V::set1(__builtin_inff())), y);
+}
+
+// exp for x <= 0 and NaN in fewer steps: the product by 2^n, n >= -126, is exact and keeps NaN.
+template <class V>
+[[gnu::always_inline]] inline typename V::F exp_nonpositive_vector(typename V::F x) {
+  using F = typename V::F;
+  F t;
+  const F p = exp_reduced<V>(x, t);
+  const F y = V::mul(p, V::add_exponent(V::set1(1.0F), t));
+  return V::zero_where(V::less(x, V::set1(math::kExpLowest)), y);
 }
 
 template <class V>
