@@ -30,7 +30,9 @@ Value slice_text(Runtime& runtime, const Text& text, size_t begin, size_t end) {
 Value repeat_text(Runtime& runtime, const Text& text, int64_t times) {
   const auto count = static_cast<size_t>(std::max<int64_t>(times, 0));
   if (!text.empty() && count > runtime.limits().max_work_bytes / text.size()) runtime.charge(SIZE_MAX);
-  runtime.charge(text.size() * count + text.runs().size() * count * sizeof(OriginRun));
+  // Neighbours of one origin are joined, so a text with one run stays one.
+  const size_t new_runs = text.runs().size() > 1 ? text.runs().size() * count : 0;
+  runtime.charge(text.size() * count + new_runs * sizeof(OriginRun));
   TextBuilder builder;
   for (size_t i = 0; i < count && !text.empty(); ++i) builder.append(text);
   return runtime.make_text(std::move(builder));
