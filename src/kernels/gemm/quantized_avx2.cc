@@ -52,11 +52,11 @@ struct Q5_1 {
 
 struct Q8_0 {
   using Panel = PanelQ8_0;
-  using Unpacked = UnpackedPlanes;
+  using Unpacked = PanelQ8_0;
   static constexpr int kUnitBlocks = 1;
   template <int kRows>
   BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums) {
-    tile_planes<kRows>(w, units, a, sums);
+    tile_signed<kRows>(w, units, a, sums);
   }
 };
 
@@ -90,6 +90,15 @@ struct Q6_K {
   }
 };
 
+// The next `units` of a panel, unpacked in `scratch`.
+template <class Panel, class Unpacked>
+BATCHWRIGHT_INLINE const Unpacked* unpack_part(const Panel* panel, int64_t units, Unpacked* scratch) {
+  for (int64_t i = 0; i < units; ++i) unpack(panel[i], scratch[i]);
+  return scratch;
+}
+
+BATCHWRIGHT_INLINE const PanelQ8_0* unpack_part(const PanelQ8_0* panel, int64_t, PanelQ8_0*) { return panel; }
+
 // About 20 KiB of unpacked weights: beside them 4 rows of activations and the sums still fit 32 KiB.
 constexpr int64_t kUnpackedTarget = 24 * 1024;
 
@@ -98,7 +107,6 @@ void run(const RawGemm& g) {
   using Unpacked = typename Format::Unpacked;
   constexpr int64_t kPart = kUnpackedTarget / static_cast<int64_t>(sizeof(Unpacked));
   static_assert(kPart > 0 && kPart * sizeof(Unpacked) <= kUnpackedBytes);
-  auto* unpacked = static_cast<Unpacked*>(g.scratch);
   auto* sums = reinterpret_cast<float*>(static_cast<uint8_t*>(g.scratch) + kUnpackedBytes);
   const auto* strips = static_cast<const StripBlock*>(g.activations);
   const int64_t blocks = g.k / 32;
@@ -111,7 +119,7 @@ void run(const RawGemm& g) {
     for (int64_t i = 0; i < padded_rows * kPanelWidth; i += 8) _mm256_storeu_ps(sums + i, _mm256_setzero_ps());
     for (int64_t begin = 0; begin < units; begin += kPart) {
       const int64_t part = units - begin < kPart ? units - begin : kPart;
-      for (int64_t i = 0; i < part; ++i) unpack(panel[begin + i], unpacked[i]);
+      const Unpacked* unpacked = unpack_part(panel + begin, part, static_cast<Unpacked*>(g.scratch));
       for (int64_t row = 0; row < g.rows; row += kStripRows) {
         const StripBlock* a = strips + row / kStripRows * blocks + begin * Format::kUnitBlocks;
         float* tile_sums = sums + row * kPanelWidth;

@@ -10,7 +10,8 @@
 //            end is a sum of 16 products of at most 16 * 127: 32512 fits, and what wraps on the way does no harm.
 //   a lane over the 4 groups of a half
 //            5 bits without offset: 8 * 31 * 127 = 31496. 6 bits less 32: 8 * 32 * 127 = 32512.
-//   Q8_0 is two planes of 4 bits: low without offset (30480), high less 8 (16 * 8 * 127 = 16256).
+// Q8_0 takes |w| as the unsigned factor (|-128| is 128 in a byte) and gives the sign to the activation. A pair, 2 * 128
+// * 127 = 32512, fits; no two of them do, so that each is widened to int32.
 //
 // The products are asm because g++ 12 reassociates the integer additions and then spills most of its registers; the
 // statements are volatile to keep their order, which bounds what is alive: 2 * kRows sums, 2 weights, 2 products.
@@ -27,7 +28,7 @@ namespace batchwright {
 namespace {
 
 template <int kRows>
-using Lanes = __m256i[kRows][2];  // int16 sums of the two halves of 8 columns (or of the two planes)
+using Lanes = __m256i[kRows][2];  // int16 sums of the two halves of 8 columns
 
 BATCHWRIGHT_INLINE __m256i broadcast_pair(const int16_t (&pair)[2]) {
   int32_t both;
@@ -138,27 +139,51 @@ BATCHWRIGHT_INLINE void tile_halves(const UnpackedBlock* w, int64_t blocks, cons
   }
 }
 
-// Q8_0: isum = low + 16 * high, 8 columns at a time.
+// s += products of signed weights: |w| * (a with the sign of w), pairs added up to int32 at once.
+BATCHWRIGHT_INLINE void add_signed_products(__m256i& s0, __m256i& s1, __m256i w0, __m256i w1, __m256i magnitude0,
+                                            __m256i magnitude1, __m256i ones, const int8_t (&a)[4]) {
+  __m256i t0;
+  __m256i t1;
+  asm volatile(
+      "vpbroadcastd %[a], %[t0]\n\t"
+      "vpsignb %[w0], %[t0], %[t1]\n\t"
+      "vpsignb %[w1], %[t0], %[t0]\n\t"
+      "vpmaddubsw %[t1], %[m0], %[t1]\n\t"
+      "vpmaddubsw %[t0], %[m1], %[t0]\n\t"
+      "vpmaddwd %[ones], %[t1], %[t1]\n\t"
+      "vpmaddwd %[ones], %[t0], %[t0]\n\t"
+      "vpaddd %[t1], %[s0], %[s0]\n\t"
+      "vpaddd %[t0], %[s1], %[s1]"
+      : [s0] "+x"(s0), [s1] "+x"(s1), [t0] "=&x"(t0), [t1] "=&x"(t1)
+      : [a] "m"(a), [w0] "x"(w0), [w1] "x"(w1), [m0] "x"(magnitude0), [m1] "x"(magnitude1), [ones] "x"(ones));
+}
+
+// Q8_0, from the packed blocks as they are.
 template <int kRows>
-BATCHWRIGHT_INLINE void tile_planes(const UnpackedPlanes* w, int64_t blocks, const StripBlock* a, float* sums) {
+BATCHWRIGHT_INLINE void tile_signed(const PanelQ8_0* w, int64_t blocks, const StripBlock* a, float* sums) {
   const __m256i ones = _mm256_set1_epi16(1);
-  const __m256i sixteens = _mm256_set1_epi16(16);
   for (int64_t b = 0; b < blocks; ++b) {
-    for (int half = 0; half < 2; ++half) {
-      Lanes<kRows> s;
+    Lanes<kRows> s;
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (int g = 0; g < kGroups; ++g) {
+      const __m256i w0 = load(w[b].q[g]);
+      const __m256i w1 = load(w[b].q[g] + 32);
+      const __m256i magnitude0 = _mm256_abs_epi8(w0);
+      const __m256i magnitude1 = _mm256_abs_epi8(w1);
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
-        s[r][0] = _mm256_setzero_si256();
-        s[r][1] = _mm256_srai_epi16(broadcast_pair(a[b].sum16[r]), 1);
+        add_signed_products(s[r][0], s[r][1], w0, w1, magnitude0, magnitude1, ones, a[b].q[g][r]);
       }
-      add_groups<kRows, 0, kGroups, false>(s, reinterpret_cast<const uint8_t(*)[kGroupBytes]>(w[b].w[half]), a[b]);
-      const __m256 d = _mm256_loadu_ps(w[b].d + 8 * half);
+    }
+    for (int half = 0; half < 2; ++half) {
+      const __m256 d = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w[b].d + 8 * half)));
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
-        const __m256i isum = _mm256_add_epi32(_mm256_madd_epi16(s[r][0], ones), _mm256_madd_epi16(s[r][1], sixteens));
         float* out = sums + r * kPanelWidth + 8 * half;
         const __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(a[b].d[r]));
-        _mm256_storeu_ps(out, _mm256_fmadd_ps(as_floats(isum), scale, _mm256_loadu_ps(out)));
+        _mm256_storeu_ps(out, _mm256_fmadd_ps(as_floats(s[r][half]), scale, _mm256_loadu_ps(out)));
       }
     }
   }

@@ -19,12 +19,6 @@ struct alignas(32) UnpackedBlock {
   float m[kPanelWidth];
 };
 
-// Q8_0 as two planes of four bits: w = low + 16 * (high - 8). The first index is the half of 8 columns.
-struct alignas(32) UnpackedPlanes {
-  uint8_t w[2][kGroups][2][32];  // [half][group][low, high]
-  float d[kPanelWidth];
-};
-
 // Q4_K, Q5_K, Q6_K. Scales stand twice, so that vpmaddwd multiplies both int16 sums of a column.
 struct alignas(32) UnpackedSuper {
   uint8_t w[kSubBlocks][kGroups][kGroupBytes];
@@ -95,19 +89,6 @@ BATCHWRIGHT_INLINE void unpack(const PanelQ5_1& in, UnpackedBlock& out) {
   unpack_five<Ymm>(in.low, in.high, out.w);
   unpack_f16(in.d, out.d);
   unpack_f16(in.m, out.m);
-}
-
-BATCHWRIGHT_INLINE void unpack(const PanelQ8_0& in, UnpackedPlanes& out) {
-  const __m256i nibble = _mm256_set1_epi8(15);
-  const __m256i sign = _mm256_set1_epi8(-128);
-  for (int g = 0; g < kGroups; ++g) {
-    for (int half = 0; half < 2; ++half) {
-      const __m256i x = _mm256_xor_si256(load(in.q[g] + 32 * half), sign);  // w + 128
-      store(out.w[half][g][0], _mm256_and_si256(x, nibble));
-      store(out.w[half][g][1], _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble));
-    }
-  }
-  unpack_f16(in.d, out.d);
 }
 
 BATCHWRIGHT_INLINE void unpack(const PanelQ4_K& in, UnpackedSuper& out) {
