@@ -6,6 +6,7 @@
 //   s = scale * dot(q, k), the dot by fma in ascending dimension from +0;  soft cap: s = cap * tanh(s / cap)
 //   m_b = max s;  p = exp(s - m_b);  l_b = lane sum of p (lane = position mod 16, then i+8, i+4, i+2, i+1)
 //   o_b = fma(p, v, o_b) in ascending position from +0
+// (max passes NaN over and gives +0 for -0; the p of a NaN is NaN)
 // and blocks merge in ascending order into the row's state:
 //   m' = max(m, m_b);  c = exp(m - m'), c_b = exp(m_b - m');  l = fma(l_b, c_b, l * c);  o = fma(o_b, c_b, o * c)
 // where the first visible block is copied and a block without visible positions is skipped. The result is o / l.

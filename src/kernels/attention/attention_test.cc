@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "kernels/math/math.h"
 #include "platform/cpu.h"
 #include "tensor/half.h"
 
@@ -292,6 +293,44 @@ TEST_P(Attention, NanStaysVisible) {
   args.scratch = scratch.data();
   tested().run(args);
   for (int d = 0; d < dim; ++d) EXPECT_TRUE(std::isnan(state[static_cast<size_t>(2 + d)]));
+}
+
+// K's first dimension is the score itself and V the unit matrix, so that o shows every p: exp over all floats below 0.
+TEST_P(Attention, WeightsAreTheScalarExp) {
+  constexpr int kDim = kBlockPositions;
+  AlignedBuffer<float> block(kv_head_block_elements(kDim));
+  for (int j = 0; j < kBlockPositions; ++j) block[static_cast<size_t>((kBlockPositions + j) * kDim + j)] = 1.0F;
+  std::vector<float> q(kDim);
+  q[0] = 1.0F;
+  AlignedBuffer<uint8_t> scratch(attention_scratch_bytes(1, kDim));
+  const int32_t positions[] = {kBlockPositions - 1};
+  const int32_t rows[] = {0};
+  const void* blocks[] = {block.data()};
+  std::vector<float> state(attention_state_floats(kDim));
+  AttentionArgs args;
+  args.format = KvFormat::kF32;
+  args.dim = kDim;
+  args.rows = rows;
+  args.positions = positions;
+  args.head_count = 1;
+  args.q = q.data();
+  args.blocks = blocks;
+  args.state = state.data();
+  args.state_heads = 1;
+  args.scratch = scratch.data();
+  // From -0 down to about -200, and the edge where exp becomes 0.
+  std::vector<float> scores;
+  for (uint32_t bits = 0x80000000U; bits < 0xc3480000U; bits += 6421) scores.push_back(std::bit_cast<float>(bits));
+  for (uint32_t bits = 0xc2aeac00U; bits < 0xc2aeac80U; ++bits) scores.push_back(std::bit_cast<float>(bits));
+  for (size_t i = 0; i + 63 <= scores.size(); i += 63) {
+    std::copy_n(scores.begin() + static_cast<ptrdiff_t>(i), 63, block.data() + 1);
+    std::fill(state.begin(), state.end(), 0.0F);
+    tested().run(args);
+    ASSERT_EQ(state[2], 1.0F);
+    for (size_t j = 1; j < 64; ++j) {
+      ASSERT_EQ(std::bit_cast<uint32_t>(state[2 + j]), std::bit_cast<uint32_t>(exp_f32(block[j]))) << block[j];
+    }
+  }
 }
 
 TEST_P(Attention, StoresTheScalarBytes) {
