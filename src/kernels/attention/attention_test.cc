@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <numeric>
+#include <ostream>
 #include <random>
 #include <vector>
 
@@ -18,6 +19,10 @@
 #include "tensor/half.h"
 
 namespace batchwright {
+
+// How gtest shows the parameter, found by its type's namespace.
+static void PrintTo(const AttentionKernels& kernels, std::ostream* out) { *out << isa_name(kernels.isa); }
+
 namespace {
 
 struct Shape {

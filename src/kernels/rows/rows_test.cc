@@ -8,6 +8,7 @@
 #include <cfloat>
 #include <cmath>
 #include <limits>
+#include <ostream>
 #include <random>
 #include <vector>
 
@@ -15,6 +16,10 @@
 #include "platform/cpu.h"
 
 namespace batchwright {
+
+// How gtest shows the parameter, found by its type's namespace.
+static void PrintTo(const RowKernels& kernels, std::ostream* out) { *out << isa_name(kernels.isa); }
+
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
