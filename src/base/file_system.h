@@ -29,7 +29,7 @@ class ReadableFile {
 class InputStream {
  public:
   virtual ~InputStream() = default;
-  // At least one byte, or 0 at the end.
+  // At least one byte, or 0 at the end. kInterrupted where a signal came first: the call may be repeated.
   virtual Result<size_t> read(std::span<char> buffer) = 0;
 };
 
@@ -49,6 +49,12 @@ enum class CreateMode {
   kReplace,  // what was there is emptied
 };
 
+enum class PathKind {
+  kNothing,
+  kFile,   // also a symbolic link
+  kOther,  // a folder, a device, a pipe: nothing that a rename may replace
+};
+
 // Thread-safe.
 class FileSystem {
  public:
@@ -65,7 +71,7 @@ class FileSystem {
   };
   virtual Result<Scratch> create_scratch() = 0;
 
-  virtual Result<bool> exists(const std::string& path) = 0;
+  virtual Result<PathKind> kind(const std::string& path) = 0;
   // Replaces `to`.
   virtual Status rename(const std::string& from, const std::string& to) = 0;
   // No error where there is no such file.

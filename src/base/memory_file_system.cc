@@ -161,10 +161,10 @@ Result<FileSystem::Scratch> MemoryFileSystem::create_scratch() {
   return scratch;
 }
 
-Result<bool> MemoryFileSystem::exists(const std::string& path) {
+Result<PathKind> MemoryFileSystem::kind(const std::string& path) {
   const std::lock_guard lock(state_->mutex);
-  BATCHWRIGHT_RETURN_IF_ERROR(state_->check("exists", path));
-  return state_->files.count(path) > 0;
+  BATCHWRIGHT_RETURN_IF_ERROR(state_->check("kind", path));
+  return state_->files.count(path) > 0 ? PathKind::kFile : PathKind::kNothing;
 }
 
 Status MemoryFileSystem::rename(const std::string& from, const std::string& to) {

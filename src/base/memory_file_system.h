@@ -19,7 +19,7 @@ class MemoryFileSystem : public FileSystem {
   ~MemoryFileSystem() override;
 
   // Asked before each call that could fail, with its name ("open_read", "read", "create", "append", "sync", "close",
-  // "rename", "remove", "sync_folder", "exists") and the path ("-" for the standard streams, "" for scratch files); a
+  // "rename", "remove", "sync_folder", "kind") and the path ("-" for the standard streams, "" for scratch files); a
   // Status that is not ok is what the call returns. An append that fails has written half of its data. Called under a
   // lock: it must not use this file system.
   using Fault = std::function<Status(const std::string& operation, const std::string& path)>;
@@ -36,7 +36,7 @@ class MemoryFileSystem : public FileSystem {
   Result<std::unique_ptr<ReadableFile>> open_read(const std::string& path) override;
   Result<std::unique_ptr<WritableFile>> create(const std::string& path, CreateMode mode) override;
   Result<Scratch> create_scratch() override;
-  Result<bool> exists(const std::string& path) override;
+  Result<PathKind> kind(const std::string& path) override;
   Status rename(const std::string& from, const std::string& to) override;
   Status remove(const std::string& path) override;
   Status sync_folder_of(const std::string& path) override;

@@ -13,6 +13,8 @@ class ExamplesFormatter : public CLI::Formatter {
   ExamplesFormatter();
   void set_examples(const CLI::App& app, std::string examples) { examples_[&app] = std::move(examples); }
   std::string make_description(const CLI::App* app) const override;
+  // Name of the value and the default; ranges are said when they are broken.
+  std::string make_option_opts(const CLI::Option* option) const override;
 
  private:
   std::map<const CLI::App*, std::string> examples_;

@@ -26,10 +26,10 @@ int terminal_width() {
 
 double rate(int64_t count, double seconds) { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
 
-double share_saved(const EngineStats& stats) {
-  if (stats.prompt_tokens <= 0) return 0;
-  // What waits has been counted, but not computed; so this is the share once all is done, or a little less.
-  const double computed = static_cast<double>(stats.prompt_tokens_computed) / static_cast<double>(stats.prompt_tokens);
+double share_saved(const JobProgress& progress) {
+  if (progress.prompt_tokens <= 0) return 0;
+  const double computed =
+      static_cast<double>(progress.prompt_tokens_computed) / static_cast<double>(progress.prompt_tokens);
   return std::clamp(1 - computed, 0.0, 1.0);
 }
 
@@ -65,10 +65,9 @@ std::string progress_line(const JobProgress& progress, size_t memory_bytes, int 
   const int64_t done = progress.rows_ok + progress.rows_failed;
   std::string text = fmt::format("{}/{} rows", done, progress.rows_total);
   if (progress.rows_failed > 0) text += fmt::format(", {} failed", progress.rows_failed);
-  text +=
-      fmt::format(" | {:.0f} prompt + {:.0f} generated tokens/s", rate(progress.engine.prompt_tokens, progress.seconds),
-                  rate(progress.engine.generated_tokens, progress.seconds));
-  text += fmt::format(" | {:.0f}% shared | {}", 100 * share_saved(progress.engine),
+  text += fmt::format(" | {:.0f} prompt + {:.0f} generated tokens/s", rate(progress.prompt_tokens, progress.seconds),
+                      rate(progress.engine.generated_tokens, progress.seconds));
+  text += fmt::format(" | {:.0f}% shared | {}", 100 * share_saved(progress),
                       format_bytes(static_cast<double>(memory_bytes)));
   const double left = seconds_left(progress);
   if (progress.draining) {
@@ -96,8 +95,8 @@ std::string progress_event(const JobProgress& progress, size_t memory_bytes) {
   out.member("rows_ok", progress.rows_ok);
   out.member("rows_failed", progress.rows_failed);
   out.member("seconds", progress.seconds);
-  out.member("prompt_tokens", progress.engine.prompt_tokens);
-  out.member("prompt_tokens_computed", progress.engine.prompt_tokens_computed);
+  out.member("prompt_tokens", progress.prompt_tokens);
+  out.member("prompt_tokens_computed", progress.prompt_tokens_computed);
   out.member("generated_tokens", progress.engine.generated_tokens);
   out.member("sequences_running", progress.engine.sequences_running);
   out.member("sequences_waiting", progress.engine.sequences_waiting);

@@ -135,11 +135,11 @@ void RunCommand::add_defaults(CLI::App& command) {
       ->check(CLI::Range(1e-6, 100.0))
       ->capture_default_str()
       ->group(group);
-  command.add_option("--presence-penalty", s.presence_penalty, "")
+  command.add_option("--presence-penalty", s.presence_penalty, "Against tokens that were generated before")
       ->check(CLI::Range(-2.0, 2.0))
       ->capture_default_str()
       ->group(group);
-  command.add_option("--frequency-penalty", s.frequency_penalty, "")
+  command.add_option("--frequency-penalty", s.frequency_penalty, "The same, once for each time")
       ->check(CLI::Range(-2.0, 2.0))
       ->capture_default_str()
       ->group(group);

@@ -62,8 +62,8 @@ Result<std::unique_ptr<ReadableFile>> Job::spool_standard_input() {
     BATCHWRIGHT_ASSIGN_OR_RETURN(spool, files_.create_scratch());
   } else {
     input_path_ = options_.output + ".input";
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const bool there, files_.exists(input_path_));
-    if (there && !options_.overwrite) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const PathKind kind, files_.kind(input_path_));
+    if (kind != PathKind::kNothing && !options_.overwrite) {
       return invalid_argument(
           input_path_ + ": holds the standard input of a run that did not finish; give it as the job, or remove it");
     }
@@ -74,10 +74,12 @@ Result<std::unique_ptr<ReadableFile>> Job::spool_standard_input() {
   const auto stream = files_.standard_input();
   std::vector<char> buffer(kSpoolBytes);
   while (true) {
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const size_t count, stream->read(buffer));
-    if (count == 0) break;
-    BATCHWRIGHT_RETURN_IF_ERROR(spool.writer->append(std::string_view(buffer.data(), count)));
+    const auto count = stream->read(buffer);
     if (environment_.stop_requested()) return interrupted("interrupted while standard input was read");
+    if (count.status().code() == StatusCode::kInterrupted) continue;
+    if (!count.ok()) return count.status();
+    if (*count == 0) break;
+    BATCHWRIGHT_RETURN_IF_ERROR(spool.writer->append(std::string_view(buffer.data(), *count)));
   }
   if (spool.reader) return std::move(spool.reader);
   BATCHWRIGHT_RETURN_IF_ERROR(spool.writer->close());
@@ -105,7 +107,7 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
     report.rows_ok = writer.rows_ok();
     report.rows_failed = writer.rows_failed();
     const EngineStats stats = loop.stats();
-    report.prompt_tokens = stats.prompt_tokens;
+    report.prompt_tokens = loop.prompt_tokens_done();
     report.prompt_tokens_computed = stats.prompt_tokens_computed;
     report.generated_tokens = stats.generated_tokens;
     report.kv_memory_bytes = stats.kv_memory_bytes;

@@ -40,7 +40,9 @@ struct JobProgress {
   int64_t rows_ok = 0;
   int64_t rows_failed = 0;
   double seconds = 0;
-  EngineStats engine;  // since the run's start
+  int64_t prompt_tokens = 0;           // of rows that ended, all choices
+  int64_t prompt_tokens_computed = 0;  // of these, without those that were shared
+  EngineStats engine;                  // since the run's start
   bool draining = false;
 };
 

@@ -7,14 +7,19 @@
 namespace batchwright {
 
 Status check_output_is_free(FileSystem& files, const std::string& path, bool overwrite) {
-  if (overwrite || path == "-") return {};
+  if (path == "-") return {};
+  if (path.empty() || path.back() == '/') return invalid_argument(path + ": is no name for an output file");
   for (const std::string& name : {path, errors_path(path)}) {
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const bool there, files.exists(name));
-    if (there) return invalid_argument(name + ": exists already; --overwrite replaces it");
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const PathKind kind, files.kind(name));
+    // A rename would replace a device by a file.
+    if (kind == PathKind::kOther) return invalid_argument(name + ": is not a file; -o - writes to standard output");
+    if (kind == PathKind::kFile && !overwrite) {
+      return invalid_argument(name + ": exists already; --overwrite replaces it");
+    }
   }
   for (const std::string& name : {path + ".partial", errors_path(path) + ".partial"}) {
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const bool there, files.exists(name));
-    if (there) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const PathKind kind, files.kind(name));
+    if (kind != PathKind::kNothing && !overwrite) {
       return invalid_argument(name + ": holds rows of a run that did not finish; --overwrite starts over without them");
     }
   }

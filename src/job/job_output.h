@@ -19,7 +19,8 @@ struct JobOutputOptions {
 
 inline std::string errors_path(const std::string& output) { return output + ".errors.jsonl"; }
 
-// Refuses (kInvalidArgument) to touch what an earlier run left at the path, unless overwrite is set.
+// Refuses (kInvalidArgument) to touch what an earlier run left at the path, unless overwrite is set; and what is no
+// file in any case.
 Status check_output_is_free(FileSystem& files, const std::string& path, bool overwrite);
 
 // One thread at a time.

@@ -95,6 +95,8 @@ Status StepLoop::step() {
     if (found == in_flight_.end()) {
       return internal_error(fmt::format("the engine gave back request {}, which is not under way", completion.id));
     }
+    prompt_tokens_done_ += int64_t{completion.prompt_tokens} * found->second.choices;
+    prompt_tokens_done_computed_ += completion.prompt_tokens_computed;
     writer_.push({std::move(found->second.name), std::move(found->second.shape), std::move(completion)});
     in_flight_.erase(found);
   }
@@ -158,6 +160,8 @@ void StepLoop::report_progress() {
   progress.rows_ok = writer_.rows_ok();
   progress.rows_failed = writer_.rows_failed();
   progress.seconds = environment_.seconds() - start_seconds_;
+  progress.prompt_tokens = prompt_tokens_done_;
+  progress.prompt_tokens_computed = prompt_tokens_done_computed_;
   progress.engine = stats();
   progress.draining = draining_;
   observer_->progressed(progress);

@@ -30,6 +30,8 @@ class StepLoop {
 
   // Since the loop was made.
   EngineStats stats() const;
+  // Of rows that ended, all choices.
+  int64_t prompt_tokens_done() const { return prompt_tokens_done_; }
   std::string limited_by() const { return limited_by_.name(); }
   const std::map<std::string, int64_t>& ignored_fields() const { return ignored_fields_; }
 
@@ -63,6 +65,8 @@ class StepLoop {
   bool draining_ = false;
   double drain_end_seconds_ = 0;
   bool idle_input_ = false;
+  int64_t prompt_tokens_done_ = 0;
+  int64_t prompt_tokens_done_computed_ = 0;
   LimitedBy limited_by_;
   std::map<std::string, int64_t> ignored_fields_;
 };

@@ -113,10 +113,8 @@ class PosixWriter : public WritableFile {
 class PosixInput : public InputStream {
  public:
   Result<size_t> read(std::span<char> buffer) override {
-    ssize_t count = 0;
-    do {
-      count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-    } while (count < 0 && errno == EINTR);
+    const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) return interrupted("standard input: a signal came");
     if (count < 0) return failure("read", "standard input", errno);
     return static_cast<size_t>(count);
   }
@@ -167,10 +165,12 @@ class PosixFileSystem : public FileSystem {
     return scratch;
   }
 
-  Result<bool> exists(const std::string& path) override {
+  Result<PathKind> kind(const std::string& path) override {
     struct stat info {};
-    if (::lstat(path.c_str(), &info) == 0) return true;
-    if (errno == ENOENT) return false;
+    if (::lstat(path.c_str(), &info) == 0) {
+      return S_ISREG(info.st_mode) || S_ISLNK(info.st_mode) ? PathKind::kFile : PathKind::kOther;
+    }
+    if (errno == ENOENT) return PathKind::kNothing;
     return failure("look at", path, errno);
   }
 

@@ -76,13 +76,16 @@ TEST_F(PosixFileSystemTest, TwoWritersOfOneFileAreRefused) {
 
 TEST_F(PosixFileSystemTest, RenamesRemovesAndSyncs) {
   ASSERT_TRUE(write_file_atomically(*files_, path("a"), "report").ok());
-  EXPECT_FALSE(files_->exists(path("a.tmp")).value());
+  EXPECT_EQ(files_->kind(path("a.tmp")).value(), PathKind::kNothing);
   ASSERT_TRUE(files_->rename(path("a"), path("b")).ok());
-  EXPECT_FALSE(files_->exists(path("a")).value());
+  EXPECT_EQ(files_->kind(path("a")).value(), PathKind::kNothing);
   EXPECT_EQ(content("b"), "report");
+  EXPECT_EQ(files_->kind(path("b")).value(), PathKind::kFile);
+  EXPECT_EQ(files_->kind(folder_).value(), PathKind::kOther);
+  EXPECT_EQ(files_->kind("/dev/null").value(), PathKind::kOther);
   EXPECT_TRUE(files_->remove(path("b")).ok());
   EXPECT_TRUE(files_->remove(path("b")).ok());
-  EXPECT_FALSE(files_->exists(path("b")).value());
+  EXPECT_EQ(files_->kind(path("b")).value(), PathKind::kNothing);
   EXPECT_TRUE(files_->sync_folder_of(path("b")).ok());
 }
 
