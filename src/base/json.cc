@@ -179,7 +179,7 @@ class Reader {
     if (digit == std::string_view::npos) return true;
     const size_t point = std::min(mantissa.find('.'), mantissa.size());
     const auto position = static_cast<int64_t>(point) - static_cast<int64_t>(digit);
-    return exponent < 0 ? exponent + std::max<int64_t>(position, 0) < 0 : position < 0;
+    return exponent < -position;
   }
 
   Result<JsonValue> read_array(ondemand::array& array, int depth) {

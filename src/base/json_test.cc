@@ -65,8 +65,10 @@ TEST(Json, NumbersAtTheEdges) {
   EXPECT_EQ(compact("-0.0001e-330"), "-0.0");
   EXPECT_EQ(compact(std::string("0.") + repeated("0", 400) + "1"), "0.0");
   EXPECT_EQ(compact("0e999999999999"), "0.0");
+  EXPECT_EQ(compact(std::string("1") + repeated("0", 400) + "e-800"), "0.0");
   EXPECT_EQ(compact("4.9e-324"), "5e-324");
-  for (const std::string text : {"1e400", "-1e400", "1e999999999999999999999", "NaN", "Infinity", "-Infinity", "nan"}) {
+  for (const std::string text :
+       {"1e400", "-1e400", "0.1e400", "-0.01e400", "1e999999999999999999999", "NaN", "Infinity", "-Infinity", "nan"}) {
     EXPECT_EQ(parse_json(text).status().code(), StatusCode::kInvalidData) << text;
   }
   EXPECT_FALSE(parse_json(std::string("1") + repeated("0", 400)).ok());

@@ -70,6 +70,9 @@ struct ChatInputs {
 // operators; the filters, tests and methods of str, list and dict that templates use. Without import, include, extends,
 // autoescape and anything of Python's object model. Integers are int64; what does not fit is an error. Case mapping
 // and character classes follow Unicode's simple properties; where one character becomes several (ß), it stays as is.
+// Further differences from jinja2: escape and safe give plain strings, not Markup; a number's, list's or dict's printed
+// form counts as written by the user; an inner block sees an input of a name that the template sets only later (jinja2
+// sees nothing).
 class ChatTemplate {
  public:
   // Errors: kInvalidData for bad syntax ("line 12: ..."), kUnsupported for tags that are not handled,

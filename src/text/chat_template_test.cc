@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
-#include <chrono>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -167,12 +167,13 @@ TEST(ChatTemplate, OneTemplateRendersInManyThreads) {
 // ---- hostile templates ----
 
 void expect_refused(const std::string& source, std::string_view limit, const TemplateLimits& limits = {}) {
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();
   const auto rendered = render(source, conversation(), limits);
   ASSERT_FALSE(rendered.ok()) << source.substr(0, 200);
   EXPECT_EQ(rendered.status().code(), StatusCode::kResourceExhausted) << rendered.status().message();
   EXPECT_NE(rendered.status().message().find(limit), std::string::npos) << rendered.status().message();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20)) << source.substr(0, 200);
+  constexpr std::clock_t kSecondsOfProcessor = 20;
+  EXPECT_LT(std::clock() - begin, kSecondsOfProcessor * CLOCKS_PER_SEC) << source.substr(0, 200);
 }
 
 TEST(ChatTemplateLimits, Steps) {
