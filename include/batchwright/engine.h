@@ -53,6 +53,14 @@ struct EngineStats {
   size_t weight_bytes = 0;
 };
 
+// What the stages of one name - of all layers together - took since the engine was made.
+struct StageStats {
+  std::string name;
+  double seconds = 0;        // from barrier to barrier
+  double multiply_adds = 0;  // of matrix products with weights; 0 for other stages
+  double weight_bytes = 0;   // read from memory, once a step
+};
+
 // Not thread-safe except where noted: one thread drives it; its workers are inside.
 class Engine {
  public:
@@ -82,6 +90,9 @@ class Engine {
 
   // A snapshot; may be called from any thread.
   virtual EngineStats stats() const = 0;
+
+  // In the order of a step. Not while a step runs.
+  virtual std::vector<StageStats> stage_stats() const { return {}; }
 
   // Log-probability of each token given those before it, for scoring texts: result[i] is that of tokens[i] for
   // i >= first, from one pass over `tokens` alone. Used by `eval`. Nothing else may be active.

@@ -18,11 +18,35 @@
 namespace batchwright {
 namespace {
 
+// Where the time of a forward pass goes.
+struct StageShare {
+  std::string name;
+  double share = 0;                     // of the time of all stages
+  double multiply_adds_per_second = 0;  // with weights
+  double bytes_per_second = 0;          // of weights
+};
+
 struct BatchSpeed {
   int batch = 0;
   double prefill = 0;  // tokens a second, all sequences together
   double decode = 0;
+  std::vector<StageShare> stages;
 };
+
+std::vector<StageShare> stage_shares(const std::vector<StageStats>& before, const std::vector<StageStats>& after) {
+  std::vector<StageShare> shares;
+  double total = 0;
+  for (size_t i = 0; i < after.size(); ++i) total += after[i].seconds - before[i].seconds;
+  for (size_t i = 0; i < after.size() && total > 0; ++i) {
+    const double seconds = after[i].seconds - before[i].seconds;
+    if (seconds <= 0) continue;
+    shares.push_back({after[i].name, seconds / total, (after[i].multiply_adds - before[i].multiply_adds) / seconds,
+                      (after[i].weight_bytes - before[i].weight_bytes) / seconds});
+  }
+  return shares;
+}
+
+constexpr double kBillion = 1e9;
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -61,6 +85,7 @@ class BenchCommand : public Command {
     command.add_option("--max-batch-tokens", max_batch_tokens_, "Tokens in a step at most")
         ->check(CLI::Range(1, 1 << 20))
         ->capture_default_str();
+    command.add_flag("--stages", stages_, "Show where the time of forward passes goes");
     command.add_flag("--json", json_, "One JSON object");
     engine_.add_to(command, false);
   }
@@ -83,6 +108,7 @@ class BenchCommand : public Command {
     BATCHWRIGHT_RETURN_IF_ERROR(run_batch(*engine, 1, std::min(prompt_, 16), 1).status());
     std::vector<BatchSpeed> speeds;
     for (const int batch : batches_) {
+      const std::vector<StageStats> before = engine->stage_stats();
       std::vector<double> prefill;
       std::vector<double> decode;
       for (int i = 0; i < repeat_; ++i) {
@@ -90,7 +116,7 @@ class BenchCommand : public Command {
         prefill.push_back(speed.prefill);
         decode.push_back(speed.decode);
       }
-      speeds.push_back({batch, median(prefill), median(decode)});
+      speeds.push_back({batch, median(prefill), median(decode), stage_shares(before, engine->stage_stats())});
       if (!json_) fmt::print(stderr, "batch {} is done\n", batch);
     }
     BATCHWRIGHT_ASSIGN_OR_RETURN(const Isa isa, select_isa(engine->options().isa));
@@ -141,6 +167,18 @@ class BenchCommand : public Command {
     out += "  batch    prefill tokens/s    decode tokens/s\n";
     for (const BatchSpeed& s : speeds)
       out += fmt::format("  {:>5} {:>19.1f} {:>18.1f}\n", s.batch, s.prefill, s.decode);
+    for (const BatchSpeed& s : speeds) {
+      if (!stages_) break;
+      out += fmt::format("\nStages with {} sequences, prefill and decode together\n", s.batch);
+      for (const StageShare& stage : s.stages) {
+        out += fmt::format("  {:<17} {:>5.1f}%", stage.name, 100 * stage.share);
+        if (stage.multiply_adds_per_second > 0) {
+          out += fmt::format("  {:>6.1f} billion multiply-adds/s, {:>5.1f} GB/s of weights",
+                             stage.multiply_adds_per_second / kBillion, stage.bytes_per_second / kBillion);
+        }
+        out += '\n';
+      }
+    }
     out += fmt::format(
         "\nPeaks (billions a second): int8 {:.1f} maddubs+madd, {:.1f} maddubs+add16, {:.1f} VNNI; fp32 {:.1f} fma; "
         "{:.1f} bytes read\n",
@@ -149,7 +187,6 @@ class BenchCommand : public Command {
   }
 
   std::string json_text(const Engine& engine, const std::vector<BatchSpeed>& speeds, const Peaks& peaks) const {
-    constexpr double kBillion = 1e9;
     std::string text;
     JsonWriter out(text);
     out.begin_object();
@@ -165,6 +202,7 @@ class BenchCommand : public Command {
       out.member("batch", speed.batch);
       out.member("prefill_tokens_per_second", speed.prefill);
       out.member("decode_tokens_per_second", speed.decode);
+      if (stages_) write_stages(out, speed.stages);
       out.end_object();
     }
     out.end_array();
@@ -180,12 +218,27 @@ class BenchCommand : public Command {
     return text + "\n";
   }
 
+  static void write_stages(JsonWriter& out, const std::vector<StageShare>& stages) {
+    out.key("stages");
+    out.begin_array();
+    for (const StageShare& stage : stages) {
+      out.begin_object();
+      out.member("name", stage.name);
+      out.member("share", stage.share);
+      out.member("multiply_adds_per_second", stage.multiply_adds_per_second);
+      out.member("weight_bytes_per_second", stage.bytes_per_second);
+      out.end_object();
+    }
+    out.end_array();
+  }
+
   std::string model_;
   int prompt_ = 64;
   int generate_ = 32;
   std::vector<int> batches_ = {1, 16, 64};
   int repeat_ = 1;
   int max_batch_tokens_ = 512;
+  bool stages_ = false;
   bool json_ = false;
   EngineFlags engine_;
   uint64_t next_seed_ = 1;

@@ -58,6 +58,7 @@ class EngineImpl final : public Engine {
   int64_t active() const override { return static_cast<int64_t>(requests_.size() + ended_.size()); }
   Result<std::vector<Completion>> step() override;
   EngineStats stats() const override;
+  std::vector<StageStats> stage_stats() const override;
   Result<std::vector<float>> score(std::span<const TokenId> tokens, int first) override;
 
  private:
@@ -80,7 +81,7 @@ class EngineImpl final : public Engine {
   void collect_rows(const Step& step, const ForwardResult& result);
   void finish(RequestState& state, Status status);
   void end_sequence(RequestState& state, int choice);
-  void count(const Step& step);
+  int64_t count_prompt_rows(const Step& step) const;
   std::vector<Completion> take_completions();
 
   EngineOptions options_;
@@ -321,13 +322,13 @@ Result<std::vector<Completion>> EngineImpl::step() {
     outcomes_.assign(step.logits.size(), {});
     const ForwardResult& result = model_->forward(
         step, [this](int worker, int index, std::span<float> logits) { consume_logits(worker, index, logits); });
-    count(step);
+    const int64_t prompt_rows = count_prompt_rows(step);
     collect_rows(step, result);
     const std::lock_guard lock(stats_mutex_);
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    int64_t prefill_rows = 0;
-    for (const Run& run : step.runs) prefill_rows += run.count > 1 ? run.count : 0;
-    const double share = static_cast<double>(prefill_rows) / step.rows();
+    const double share = static_cast<double>(prompt_rows) / step.rows();
+    ++stats_.steps;
+    stats_.prompt_tokens_computed += prompt_rows;
     stats_.seconds_prefill += seconds * share;
     stats_.seconds_decode += seconds * (1 - share);
   }
@@ -386,13 +387,13 @@ void EngineImpl::collect_rows(const Step& step, const ForwardResult& result) {
   }
 }
 
-void EngineImpl::count(const Step& step) {
-  const std::lock_guard lock(stats_mutex_);
-  ++stats_.steps;
+int64_t EngineImpl::count_prompt_rows(const Step& step) const {
+  int64_t rows = 0;
   for (const Run& run : step.runs) {
     const auto prompt = static_cast<int>(sequences_.at(run.sequence).request->request.prompt.size());
-    stats_.prompt_tokens_computed += std::clamp(prompt - run.first_position, 0, run.count);
+    rows += std::clamp(prompt - run.first_position, 0, run.count);
   }
+  return rows;
 }
 
 std::vector<Completion> EngineImpl::take_completions() {
@@ -409,6 +410,18 @@ std::vector<Completion> EngineImpl::take_completions() {
 EngineStats EngineImpl::stats() const {
   const std::lock_guard lock(stats_mutex_);
   return stats_;
+}
+
+std::vector<StageStats> EngineImpl::stage_stats() const {
+  std::vector<StageStats> all;
+  for (const StageCost& cost : model_->stage_costs()) {
+    auto it = std::find_if(all.begin(), all.end(), [&](const StageStats& s) { return s.name == cost.name; });
+    if (it == all.end()) it = all.insert(all.end(), StageStats{cost.name});
+    it->seconds += cost.seconds;
+    it->multiply_adds += cost.multiply_adds_a_row * static_cast<double>(cost.rows);
+    it->weight_bytes += cost.weight_bytes * static_cast<double>(cost.steps);
+  }
+  return all;
 }
 
 Result<std::vector<float>> EngineImpl::score(std::span<const TokenId> tokens, int first) {

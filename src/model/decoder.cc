@@ -191,10 +191,10 @@ void Decoder::compile_layer(int layer) {
 std::vector<StageCost> Decoder::stage_costs() const {
   std::vector<StageCost> costs;
   for (const Stage& stage : stages_) {
-    StageCost cost{stage.name, stage.layer, 0, 0, stage.seconds};
+    StageCost cost{stage.name, stage.layer, 0, 0, stage.rows_done, stage.steps_done, stage.seconds};
     const auto add = [&](const PackedWeights& w) {
       cost.multiply_adds_a_row += static_cast<double>(w.n) * static_cast<double>(w.k);
-      cost.weight_bytes += w.data.size();
+      cost.weight_bytes += static_cast<double>(w.data.size());
     };
     for (int i = 0; i < stage.product_count; ++i) add(*stage.products[static_cast<size_t>(i)].weights);
     if (stage.run == &Decoder::run_argmax || stage.run == &Decoder::run_full) add(weights_.logits_head());
@@ -283,9 +283,17 @@ void Decoder::walk(int worker) {
     if (worker == 0) {
       const auto end = Clock::now();
       stage.seconds += std::chrono::duration<double>(end - begin).count();
+      stage.rows_done += rows_of(stage);
+      stage.steps_done += rows_of(stage) > 0 ? 1 : 0;
       begin = end;
     }
   }
+}
+
+int64_t Decoder::rows_of(const Stage& stage) const {
+  if (stage.run == &Decoder::run_argmax) return static_cast<int64_t>(argmax_rows_.size());
+  if (stage.run == &Decoder::run_full) return static_cast<int64_t>(full_rows_.size());
+  return rows_now_;
 }
 
 void Decoder::merge_argmax() {

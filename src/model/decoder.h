@@ -68,6 +68,8 @@ class Decoder final : public Model {
     int product_count = 0;
     int64_t panels_per_item = 1;
     const ProductInput* input = nullptr;
+    int64_t rows_done = 0;
+    int64_t steps_done = 0;
     double seconds = 0;
   };
 
@@ -97,6 +99,7 @@ class Decoder final : public Model {
   void prepare(const Step& step);
   void walk(int worker);
   void merge_argmax();
+  int64_t rows_of(const Stage& stage) const;
 
   int64_t row_chunks(const Stage& stage, int round) const;
   int64_t product_items(const Stage& stage, int round) const;

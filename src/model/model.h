@@ -17,13 +17,15 @@
 
 namespace batchwright {
 
-// What one stage of the list does to each row of a step, and its time so far.
+// What one stage of the list costs, and its time so far.
 struct StageCost {
   const char* name;
   int layer;                   // -1: of no layer
-  double multiply_adds_a_row;  // without attention, which depends on what a row sees
-  size_t weight_bytes;         // read once a step
-  double seconds;              // of worker 0, waiting for the others included
+  double multiply_adds_a_row;  // with weights: without attention, which depends on what a row sees
+  double weight_bytes;         // read once a step
+  int64_t rows;                // so far
+  int64_t steps;
+  double seconds;  // of worker 0, waiting for the others included
 };
 
 struct ForwardResult {
