@@ -36,6 +36,14 @@ struct ModelInfo {
   std::string chat_template;  // empty where the file has none
 };
 
+// What kept a step from holding more.
+enum class StepLimit {
+  kNothing,    // everything that was submitted is in it or in flight
+  kMaxTokens,  // EngineOptions::max_batch_tokens
+  kMaxBatch,   // EngineOptions::max_batch
+  kKvMemory,   // pages for the next request's prompt
+};
+
 // Counters since the engine was made; consistent with each other as of the last finished step.
 struct EngineStats {
   int64_t steps = 0;
@@ -45,6 +53,7 @@ struct EngineStats {
   int64_t preemptions = 0;     // sequences that gave their pages up and were computed again
   double seconds_prefill = 0;  // a step's time is divided by its rows
   double seconds_decode = 0;
+  StepLimit last_step_limit = StepLimit::kNothing;
   int sequences_running = 0;
   int sequences_waiting = 0;
   int64_t kv_pages_total = 0;

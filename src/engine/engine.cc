@@ -82,6 +82,7 @@ class EngineImpl final : public Engine {
   void finish(RequestState& state, Status status);
   void end_sequence(RequestState& state, int choice);
   int64_t count_prompt_rows(const Step& step) const;
+  StepLimit step_limit() const;
   std::vector<Completion> take_completions();
 
   EngineOptions options_;
@@ -323,11 +324,13 @@ Result<std::vector<Completion>> EngineImpl::step() {
     const ForwardResult& result = model_->forward(
         step, [this](int worker, int index, std::span<float> logits) { consume_logits(worker, index, logits); });
     const int64_t prompt_rows = count_prompt_rows(step);
+    const StepLimit limit = step_limit();
     collect_rows(step, result);
     const std::lock_guard lock(stats_mutex_);
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     const double share = static_cast<double>(prompt_rows) / step.rows();
     ++stats_.steps;
+    stats_.last_step_limit = limit;
     stats_.prompt_tokens_computed += prompt_rows;
     stats_.seconds_prefill += seconds * share;
     stats_.seconds_decode += seconds * (1 - share);
@@ -385,6 +388,13 @@ void EngineImpl::collect_rows(const Step& step, const ForwardResult& result) {
     end_sequence(state, ref.choice);
     if (state.open_choices == 0) finish(state, {});
   }
+}
+
+StepLimit EngineImpl::step_limit() const {
+  if (scheduler_->out_of_pages()) return StepLimit::kKvMemory;
+  if (scheduler_->waiting() > 0 && scheduler_->running() >= options_.max_batch) return StepLimit::kMaxBatch;
+  if (scheduler_->out_of_tokens()) return StepLimit::kMaxTokens;
+  return StepLimit::kNothing;
 }
 
 int64_t EngineImpl::count_prompt_rows(const Step& step) const {

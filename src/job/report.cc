@@ -55,12 +55,21 @@ std::string report_text(const JobReport& report) {
   return (value.ok() ? to_json(*value, JsonFormat::python(2)) : compact) + "\n";
 }
 
-void LimitedBy::count_step(const EngineStats& stats, const EngineOptions& options, bool idle_input, bool idle_rows) {
-  if (stats.sequences_waiting > 0 && stats.sequences_running < options.max_batch) {
-    ++kv_memory_;
-  } else if (stats.sequences_running >= options.max_batch) {
-    ++max_batch_;
-  } else if (idle_input) {
+void LimitedBy::count_step(StepLimit limit, bool idle_input, bool idle_rows) {
+  switch (limit) {
+    case StepLimit::kKvMemory:
+      ++kv_memory_;
+      return;
+    case StepLimit::kMaxBatch:
+      ++max_batch_;
+      return;
+    case StepLimit::kMaxTokens:
+      ++max_batch_tokens_;
+      return;
+    case StepLimit::kNothing:
+      break;
+  }
+  if (idle_input) {
     ++reading_;
   } else if (idle_rows) {
     ++rows_;
@@ -68,8 +77,11 @@ void LimitedBy::count_step(const EngineStats& stats, const EngineOptions& option
 }
 
 std::string LimitedBy::name() const {
-  const std::array<std::pair<int64_t, const char*>, 4> causes = {
-      {{max_batch_, "max_batch"}, {kv_memory_, "kv_memory"}, {reading_, "reading"}, {rows_, "rows"}}};
+  const std::array<std::pair<int64_t, const char*>, 5> causes = {{{max_batch_, "max_batch"},
+                                                                  {max_batch_tokens_, "max_batch_tokens"},
+                                                                  {kv_memory_, "kv_memory"},
+                                                                  {reading_, "reading"},
+                                                                  {rows_, "rows"}}};
   const auto most =
       std::max_element(causes.begin(), causes.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return most->first > 0 ? most->second : "nothing";

@@ -42,12 +42,13 @@ std::string report_text(const JobReport& report);
 class LimitedBy {
  public:
   // idle_input: the engine had room, and the next row was not read yet; idle_rows: no rows were left to fill the room.
-  void count_step(const EngineStats& stats, const EngineOptions& options, bool idle_input, bool idle_rows);
+  void count_step(StepLimit limit, bool idle_input, bool idle_rows);
   std::string name() const;
 
  private:
   int64_t kv_memory_ = 0;
   int64_t max_batch_ = 0;
+  int64_t max_batch_tokens_ = 0;
   int64_t reading_ = 0;
   int64_t rows_ = 0;
 };

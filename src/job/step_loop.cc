@@ -89,7 +89,7 @@ void StepLoop::accept(FedRow fed) {
 
 Status StepLoop::step() {
   BATCHWRIGHT_ASSIGN_OR_RETURN(std::vector<Completion> done, engine_.step());
-  limited_by_.count_step(engine_.stats(), engine_.options(), idle_input_, feeder_.finished());
+  limited_by_.count_step(engine_.stats().last_step_limit, idle_input_, feeder_.finished());
   for (Completion& completion : done) {
     const auto found = in_flight_.find(completion.id);
     if (found == in_flight_.end()) {

@@ -55,6 +55,7 @@ int64_t Scheduler::prompt_rows(int64_t sequence) const {
 const Step& Scheduler::plan() {
   step_.clear();
   budget_ = options_.max_batch_tokens;
+  out_of_pages_ = false;
   for (auto& [id, s] : running_) s->planned = 0;
   if (options_.prefill_first) {
     plan_prefills();
@@ -99,6 +100,7 @@ void Scheduler::plan_prefills() {
       // What was adopted would only block others' pages.
       cache_.release(s.table);
       s.computed = 0;
+      out_of_pages_ = true;
       return;
     }
     running_.insert(waiting_.extract(waiting_.begin()));

@@ -56,6 +56,9 @@ class Scheduler {
   int running() const { return static_cast<int>(running_.size()); }
   int waiting() const { return static_cast<int>(waiting_.size()); }
   int64_t preemptions() const { return preemptions_; }
+  // Of the step planned last.
+  bool out_of_tokens() const { return budget_ == 0; }
+  bool out_of_pages() const { return out_of_pages_; }
   // Rows of prompts planned since the start.
   int64_t prompt_rows(int64_t sequence) const;
 
@@ -89,6 +92,7 @@ class Scheduler {
   int64_t next_id_ = 0;
   int64_t preemptions_ = 0;
   int budget_ = 0;
+  bool out_of_pages_ = false;
   Queue running_;
   Queue waiting_;
   Step step_;
