@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares the tokenisers with sentencepiece and Hugging Face's tokenizers over mixed text; any difference is an error.
 
-usage: compare_tokenizers.py [--tokens N] [--seed N] TOOL MODEL.gguf...
+usage: compare_tokenizers.py [--tokens N] [--seed N] TOOL MODEL.gguf... (or --real-models)
 
 TOOL is the program tokenize_tool. Needs the packages sentencepiece (for SPM models) and tokenizers (for BPE models).
 
@@ -12,6 +12,8 @@ token, NFC (GGUF carries no normaliser, so the BPE oracle has none).
 """
 
 import argparse
+import os
+import pathlib
 import struct
 import subprocess
 import sys
@@ -19,6 +21,8 @@ import time
 
 from mixed_texts import Generator
 from tokenizer_oracles import BpeOracle, SpmOracle, decode_input, read_metadata
+
+SKIPPED = 77
 
 
 def run_tool(tool, model, texts, special=False):
@@ -107,9 +111,19 @@ def main():
     parser.add_argument("--tokens", type=int, default=1_000_000, help="of mixed text, for each model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("tool")
-    parser.add_argument("models", nargs="+")
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--real-models", action="store_true", help="those in BATCHWRIGHT_TEST_MODELS")
     options = parser.parse_args()
-    different = sum([compare(options.tool, model, options.tokens, options.seed) for model in options.models])
+    models = options.models
+    if options.real_models:
+        folder = os.environ.get("BATCHWRIGHT_TEST_MODELS")
+        if not folder:
+            print("BATCHWRIGHT_TEST_MODELS is not set")
+            sys.exit(1 if os.environ.get("BATCHWRIGHT_REQUIRE_MODELS") == "1" else SKIPPED)
+        models = models + sorted(str(path) for path in pathlib.Path(folder).glob("*.gguf"))
+    if not models:
+        parser.error("no model to compare with")
+    different = sum([compare(options.tool, model, options.tokens, options.seed) for model in models])
     sys.exit(1 if different else 0)
 
 
