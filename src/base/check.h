@@ -4,11 +4,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define BATCHWRIGHT_CHECK(condition)                                                                \
-  do {                                                                                              \
-    if (!(condition)) [[unlikely]] {                                                                \
-      std::fprintf(stderr, "batchwright: broken invariant: %s (%s:%d)\n", #condition, __FILE__,     \
-                   __LINE__);                                                                       \
-      std::abort();                                                                                 \
-    }                                                                                               \
+#define BATCHWRIGHT_CHECK(condition)                                                                       \
+  do {                                                                                                     \
+    if (!(condition)) [[unlikely]] {                                                                       \
+      std::fprintf(stderr, "batchwright: broken invariant: %s (%s:%d)\n", #condition, __FILE__, __LINE__); \
+      std::abort();                                                                                        \
+    }                                                                                                      \
   } while (false)

@@ -6,12 +6,11 @@
 #define BATCHWRIGHT_CONCAT(a, b) BATCHWRIGHT_CONCAT_INNER(a, b)
 
 // Returns the status from the enclosing function unless it is ok.
-#define BATCHWRIGHT_RETURN_IF_ERROR(expression)                        \
-  do {                                                                 \
-    if (::batchwright::Status batchwright_status_ = (expression);      \
-        !batchwright_status_.ok()) {                                   \
-      return batchwright_status_;                                      \
-    }                                                                  \
+#define BATCHWRIGHT_RETURN_IF_ERROR(expression)                                                \
+  do {                                                                                         \
+    if (::batchwright::Status batchwright_status_ = (expression); !batchwright_status_.ok()) { \
+      return batchwright_status_;                                                              \
+    }                                                                                          \
   } while (false)
 
 // BATCHWRIGHT_ASSIGN_OR_RETURN(auto file, open(path)): the value, or return with the status.

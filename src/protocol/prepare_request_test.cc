@@ -31,10 +31,10 @@ class PrepareRequestTest : public testing::Test {
   static std::string comma(const std::string& fields) { return fields.empty() ? "" : "," + fields; }
 
   static const Request& request(const std::variant<PreparedRequest, RequestError>& outcome) {
-    static const Request none;
+    static const Request kNone;
     if (const auto* const error = std::get_if<RequestError>(&outcome)) {
       ADD_FAILURE() << error->message;
-      return none;
+      return kNone;
     }
     return std::get<PreparedRequest>(outcome).request;
   }

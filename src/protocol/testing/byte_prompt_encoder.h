@@ -46,14 +46,14 @@ class BytePromptEncoder : public PromptEncoder {
   bool remember_chats = true;
 
   std::string_view token_bytes(TokenId id) const override {
-    static const std::string bytes = [] {
+    static const std::string kBytes = [] {
       std::string all(256, '\0');
       for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<char>(i);
       return all;
     }();
     if (id == kBos) return "<bos>";
     if (id == kEndOfMessage) return "<end>";
-    return std::string_view(bytes).substr(static_cast<size_t>(id), 1);
+    return std::string_view(kBytes).substr(static_cast<size_t>(id), 1);
   }
   bool is_text(TokenId id) const override { return id < kBos; }
 

@@ -125,7 +125,7 @@ std::optional<double> parse_float(std::string_view text) {
   const char* const end = begin + digits.size();
   if (begin < end && *begin == '+') ++begin;
   if (begin < end && *begin == '-' && begin != digits.data()) return std::nullopt;
-  if (digits.find_first_of("(") != std::string::npos) return std::nullopt;  // "nan(...)"
+  if (digits.find('(') != std::string::npos) return std::nullopt;  // "nan(...)"
   double value = 0;
   const auto parsed = std::from_chars(begin, end, value);
   if (parsed.ptr != end || begin == end) return std::nullopt;

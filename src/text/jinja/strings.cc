@@ -1,10 +1,10 @@
 #include "text/jinja/strings.h"
 
 #include <fmt/format.h>
-#include <string.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "base/utf8.h"
 #include "text/jinja/characters.h"
