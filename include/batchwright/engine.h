@@ -20,7 +20,6 @@
 
 namespace batchwright {
 
-class GgufFile;
 class Tokenizer;
 class Vocabulary;
 
@@ -82,6 +81,10 @@ class Engine {
   virtual const EngineOptions& options() const = 0;  // as resolved: threads, isa, kv_memory_bytes, context_length
   virtual const Vocabulary& vocabulary() const = 0;  // thread-safe
   virtual const Tokenizer& tokenizer() const = 0;    // thread-safe
+
+  // The text's tokens, BOS first where the model asks for it. trusted: names of control tokens ("<|im_end|>") in the
+  // text become those tokens; otherwise they are text like any other. Thread-safe.
+  virtual std::vector<TokenId> tokenize(std::string_view text, bool trusted) const = 0;
 
   // Queues a request. One that can never run (empty prompt, token out of range, prompt beyond the context, parameter
   // out of range) comes back from the next step as a failed completion that names the field, the value and the limit.

@@ -53,6 +53,7 @@ class EngineImpl final : public Engine {
   const EngineOptions& options() const override { return options_; }
   const Vocabulary& vocabulary() const override { return *vocabulary_; }
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  std::vector<TokenId> tokenize(std::string_view text, bool trusted) const override;
   void submit(Request request) override;
   void cancel(uint64_t request_id) override;
   int64_t active() const override { return static_cast<int64_t>(requests_.size() + ended_.size()); }
@@ -205,6 +206,13 @@ Status EngineImpl::validate(const Request& request) const {
     }
   }
   return validate_sampling(request.sampling, vocabulary_->size());
+}
+
+std::vector<TokenId> EngineImpl::tokenize(std::string_view text, bool trusted) const {
+  EncodeOptions options;
+  options.parse_special = trusted;
+  options.add_bos = true;
+  return tokenizer_->encode(text, options);
 }
 
 void EngineImpl::submit(Request request) {

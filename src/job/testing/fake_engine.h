@@ -39,6 +39,8 @@ class FakeEngine : public Engine {
   const Vocabulary& vocabulary() const override { std::abort(); }
   const Tokenizer& tokenizer() const override { std::abort(); }
 
+  std::vector<TokenId> tokenize(std::string_view /*text*/, bool /*trusted*/) const override { std::abort(); }
+
   void submit(Request request) override {
     stats_.prompt_tokens += static_cast<int64_t>(request.prompt.size()) * request.n;
     requests_.push_back(std::move(request));
