@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <mutex>
+#include <new>
 #include <unordered_map>
 #include <utility>
 
@@ -485,7 +486,11 @@ Result<std::vector<float>> EngineImpl::score(std::span<const TokenId> tokens, in
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::load(const std::string& path, const EngineOptions& options) {
-  return EngineImpl::create(path, options);
+  try {
+    return EngineImpl::create(path, options);
+  } catch (const std::bad_alloc&) {
+    return resource_exhausted(path + ": there is not enough memory to load the model");
+  }
 }
 
 }  // namespace batchwright

@@ -115,15 +115,17 @@ void Decoder::allocate_buffers() {
   }
 }
 
-size_t Decoder::buffer_bytes() const {
-  size_t floats = x_.size() + y_.size() + q_.size() + k_.size() + v_.size() + state_.size() + gate_.size() + up_.size();
-  size_t bytes = normed_.bytes() + attended_.bytes() + activated_.bytes() + final_.bytes() + full_.bytes();
-  for (const Worker& worker : workers_) {
-    floats += worker.row.size() + worker.logits.size();
-    bytes += worker.scratch.size();
-  }
-  floats += static_cast<size_t>(kFullRows) * static_cast<size_t>(shape_.vocabulary);
-  return bytes + floats * sizeof(float);
+size_t step_buffer_bytes(const ModelShape& shape, int max_rows, int threads) {
+  const auto inputs = static_cast<size_t>(shape.embedding) * 3 + static_cast<size_t>(shape.q_width()) +
+                      static_cast<size_t>(shape.feed_forward);
+  const auto floats = static_cast<size_t>(shape.embedding) * 2 + static_cast<size_t>(shape.q_width()) +
+                      static_cast<size_t>(shape.kv_width()) * 2 +
+                      static_cast<size_t>(shape.heads) * attention_state_floats(shape.head_dim) +
+                      static_cast<size_t>(shape.feed_forward) * 2 + inputs +
+                      static_cast<size_t>(threads) * static_cast<size_t>(kPieceColumns);
+  return (static_cast<size_t>(max_rows) * floats +
+          static_cast<size_t>(kFullRows) * static_cast<size_t>(shape.vocabulary)) *
+         sizeof(float);
 }
 
 Status Decoder::allocate_kv(KvFormat format, std::span<const int32_t> pages) {

@@ -28,7 +28,6 @@ class ProductInput {
   // Readies `rows` rows for reading.
   void finish(const GemmKernels& kernels, int64_t rows);
   const void* activations(ElementType weights) const;
-  size_t bytes() const { return quantized_.size() + floats_.size() * sizeof(float); }
 
  private:
   int64_t k_ = 0;
@@ -43,7 +42,6 @@ class Decoder final : public Model {
   const ModelShape& shape() const override { return shape_; }
   size_t weight_bytes() const override { return weights_.bytes; }
   int64_t parameters() const override { return weights_.parameters; }
-  size_t buffer_bytes() const override;
   Status allocate_kv(KvFormat format, std::span<const int32_t> pages) override;
   const ForwardResult& forward(const Step& step, const FullLogits& full_logits) override;
   std::vector<StageCost> stage_costs() const override;

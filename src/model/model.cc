@@ -1,5 +1,7 @@
 #include "model/model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -7,11 +9,19 @@
 #include "model/decoder.h"
 #include "model/kernel_check.h"
 #include "model/weights.h"
+#include "platform/cpu.h"
 
 namespace batchwright {
 
 Result<std::unique_ptr<Model>> Model::load(const GgufFile& file, ThreadPool& pool, Isa isa, int max_rows) {
   BATCHWRIGHT_ASSIGN_OR_RETURN(ModelShape shape, read_model_shape(file));
+  const size_t buffers = step_buffer_bytes(shape, max_rows, pool.size());
+  if (const size_t available = available_memory_bytes(); buffers > available) {
+    return resource_exhausted(
+        fmt::format("steps of {} tokens need {} bytes of buffers and {} are free; lower "
+                    "max_batch_tokens",
+                    max_rows, buffers, available));
+  }
   BATCHWRIGHT_ASSIGN_OR_RETURN(ModelWeights weights, load_weights(file, shape, pool));
   std::vector<ElementType> types;
   const auto note = [&](const PackedWeights& w) {

@@ -40,10 +40,13 @@ struct ForwardResult {
 // workers at once, for different rows.
 using FullLogits = std::function<void(int worker, int index, std::span<float> logits)>;
 
+// What forward passes of max_rows rows need beside weights and pages.
+size_t step_buffer_bytes(const ModelShape& shape, int max_rows, int threads);
+
 class Model {
  public:
   // Packs the weights and checks the selected kernels against the scalar reference. `pool` must outlive the model.
-  // max_rows: of a step.
+  // max_rows: of a step. kResourceExhausted where the machine's memory does not hold steps of that size.
   static Result<std::unique_ptr<Model>> load(const GgufFile& file, ThreadPool& pool, Isa isa, int max_rows);
 
   virtual ~Model() = default;
@@ -51,8 +54,6 @@ class Model {
   virtual const ModelShape& shape() const = 0;
   virtual size_t weight_bytes() const = 0;
   virtual int64_t parameters() const = 0;
-  // What forward passes need beside weights and pages.
-  virtual size_t buffer_bytes() const = 0;
 
   // Sets up pages[c] pages of each class of page_classes(shape()).
   virtual Status allocate_kv(KvFormat format, std::span<const int32_t> pages) = 0;
