@@ -9,7 +9,7 @@
 #include "batchwright/options.h"
 #include "batchwright/status.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming)
 class App;
 }  // namespace CLI
 

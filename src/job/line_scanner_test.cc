@@ -48,8 +48,9 @@ TEST(LineScanner, LinesOfAllEnds) {
                  "a\nb"),
             (Lines{"1@3:a", "2@5:b"}));
   EXPECT_EQ(scan("\xEF\xBB\xBF"), Lines{});
-  EXPECT_EQ(scan(std::string("a\0b\n", 4)), Lines{std::string("1@0:a\0b", 7)});
-  EXPECT_NE(scan("\xFF\xFE{\0")[0].find("UTF-16"), std::string::npos);
+  using namespace std::string_literals;
+  EXPECT_EQ(scan("a\0b\n"s), Lines{"1@0:a\0b"s});
+  EXPECT_NE(scan("\xFF\xFE{\0"s)[0].find("UTF-16"), std::string::npos);
 }
 
 TEST(LineScanner, TheLimitIsExact) {

@@ -31,7 +31,7 @@ std::shared_ptr<const Tokenizer> byte_tokenizer() {
   data.eos = kEndOfTurn;
   data.unknown = kUnknown;
   data.add_bos = true;
-  auto vocabulary = Vocabulary::create(std::move(data));
+  auto vocabulary = Vocabulary::create(data);
   EXPECT_TRUE(vocabulary.ok()) << vocabulary.status().message();
   auto tokenizer = Tokenizer::create(*vocabulary);
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();

@@ -52,9 +52,9 @@ Table make_table() {
 }  // namespace
 
 UnicodeClass unicode_class(char32_t code_point) {
-  static const Table table = make_table();
+  static const Table kTable = make_table();
   if (code_point >= kCodePoints) return UnicodeClass::kOther;
-  return table.pages[table.page_of[code_point / kPageSize]][code_point % kPageSize];
+  return kTable.pages[kTable.page_of[code_point / kPageSize]][code_point % kPageSize];
 }
 
 }  // namespace batchwright
