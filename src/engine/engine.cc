@@ -323,6 +323,7 @@ void EngineImpl::consume_logits(int worker, int index, std::span<float> logits) 
 }
 
 Result<std::vector<Completion>> EngineImpl::step() {
+  const FloatEnvironment environment;
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   if (!sequences_.empty()) {
@@ -445,6 +446,7 @@ std::vector<StageStats> EngineImpl::stage_stats() const {
 
 Result<std::vector<float>> EngineImpl::score(std::span<const TokenId> tokens, int first) {
   BATCHWRIGHT_CHECK(active() == 0);
+  const FloatEnvironment environment;
   const auto size = static_cast<int64_t>(tokens.size());
   BATCHWRIGHT_RETURN_IF_ERROR(check_range("tokens to score", size, 2, options_.context_length));
   BATCHWRIGHT_RETURN_IF_ERROR(check_range("first token to score", first, 1, size - 1));
@@ -486,6 +488,7 @@ Result<std::vector<float>> EngineImpl::score(std::span<const TokenId> tokens, in
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::load(const std::string& path, const EngineOptions& options) {
+  const FloatEnvironment environment;
   try {
     return EngineImpl::create(path, options);
   } catch (const std::bad_alloc&) {

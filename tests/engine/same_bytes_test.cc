@@ -1,6 +1,7 @@
 // The second promise: what a request gives depends neither on what it was batched with, nor on how, nor by what.
 
 #include <gtest/gtest.h>
+#include <xmmintrin.h>
 
 #include <algorithm>
 #include <bit>
@@ -86,9 +87,16 @@ struct Setting {
   std::string name;
   EngineOptions options;
   bool shuffle = false;
+  bool host_flushes = false;  // the caller's thread flushes subnormals and rounds up
 };
 
 std::map<uint64_t, std::string> run(const std::string& model, const Setting& setting, EngineStats* stats = nullptr) {
+  constexpr unsigned kFlushAndRoundUp = 0x1f80 | 0x8040 | 0x4000;
+  struct Restore {
+    unsigned control = _mm_getcsr();
+    ~Restore() { _mm_setcsr(control); }
+  } restore;
+  if (setting.host_flushes) _mm_setcsr(kFlushAndRoundUp);
   auto engine = Engine::load(model, setting.options);
   EXPECT_TRUE(engine.ok()) << engine.status().message();
   if (!engine.ok()) return {};
@@ -135,6 +143,7 @@ TEST_P(SameBytes, InEverySetting) {
   add("one thread", [](Setting& s) { s.options.threads = 1; });
   add("three threads", [](Setting& s) { s.options.threads = 3; });
   add("shuffled", [](Setting& s) { s.shuffle = true; });
+  add("a host that flushes", [](Setting& s) { s.host_flushes = true; });
   add("nothing shared", [](Setting& s) { s.options.share_prefixes = false; });
   add("scarce memory", [](Setting& s) { s.options.kv_memory_bytes = 1; });
   for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kVnni, Isa::kAmx}) {
