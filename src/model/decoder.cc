@@ -21,9 +21,9 @@ constexpr int64_t kFullRows = 16;
 constexpr int kQueriesPerItem = 128;
 constexpr int kRopePositionsMin = 1024;
 
+// The rounds of a wave of whole rows; in the third they are consumed.
 constexpr int kFullNorm = 0;
 constexpr int kFullProduct = 1;
-constexpr int kFullConsume = 2;
 
 int64_t chunks(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
@@ -313,16 +313,17 @@ void Decoder::merge_argmax() {
 
 int64_t Decoder::row_chunks(const Stage& /*stage*/, int /*round*/) const { return chunks(rows_now_, kRowsPerItem); }
 
+int64_t Decoder::rows_end(int64_t chunk) const { return std::min<int64_t>(rows_now_, (chunk + 1) * kRowsPerItem); }
+
 void Decoder::run_embed(const Stage& /*stage*/, int /*round*/, int64_t item, int /*worker*/) {
-  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
-  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
+  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
     float* x = x_.data() + row * shape_.embedding;
     unpack_row(weights_.embedding, step_->tokens[static_cast<size_t>(row)], x);
     if (shape_.embedding_scale != 1.0F) rows_.scale(x, shape_.embedding_scale, shape_.embedding);
   }
 }
 
-void Decoder::add_residual(int row, const AlignedBuffer<float>& post_norm, int /*worker*/) {
+void Decoder::add_residual(int row, const AlignedBuffer<float>& post_norm) {
   const int64_t d = shape_.embedding;
   float* x = x_.data() + row * d;
   float* y = y_.data() + row * d;
@@ -333,9 +334,8 @@ void Decoder::add_residual(int row, const AlignedBuffer<float>& post_norm, int /
 void Decoder::run_attention_norm(const Stage& stage, int /*round*/, int64_t item, int worker) {
   const int64_t d = shape_.embedding;
   float* normed = workers_[static_cast<size_t>(worker)].row.data();
-  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
-  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
-    if (stage.layer > 0) add_residual(static_cast<int>(row), layer_weights(stage.layer - 1).ffn_post_norm, worker);
+  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
+    if (stage.layer > 0) add_residual(static_cast<int>(row), layer_weights(stage.layer - 1).ffn_post_norm);
     rows_.rms_norm(x_.data() + row * d, layer_weights(stage.layer).attention_norm.data(), shape_.norm_eps, d, normed);
     if (!normed_.store(gemm_, row, normed)) result_.row_failed[static_cast<size_t>(row)] = 1;
   }
@@ -346,8 +346,7 @@ void Decoder::run_rope(const Stage& stage, int /*round*/, int64_t item, int /*wo
   const int dim = shape_.head_dim;
   const auto page_class = static_cast<size_t>(class_of_layer_[static_cast<size_t>(stage.layer)]);
   const RopeTable& rope = shape_.windows[static_cast<size_t>(stage.layer)] == 0 ? rope_full_ : rope_windowed_;
-  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
-  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
+  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
     const int position = step_->positions[static_cast<size_t>(row)];
     const float* cos = rope.cos_at(position);
     const float* sin = rope.sin_at(position);
@@ -372,8 +371,7 @@ void Decoder::run_rope(const Stage& stage, int /*round*/, int64_t item, int /*wo
 
 void Decoder::run_attention_output(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
   float* out = workers_[static_cast<size_t>(worker)].row.data();
-  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
-  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
+  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
     const float* state =
         state_.data() + static_cast<size_t>(row * shape_.heads) * attention_state_floats(shape_.head_dim);
     attention_.finish(state, shape_.heads, shape_.head_dim, out);
@@ -385,9 +383,8 @@ void Decoder::run_ffn_norm(const Stage& stage, int /*round*/, int64_t item, int 
   const int64_t d = shape_.embedding;
   float* normed = workers_[static_cast<size_t>(worker)].row.data();
   const LayerWeights& w = layer_weights(stage.layer);
-  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
-  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
-    add_residual(static_cast<int>(row), w.attention_post_norm, worker);
+  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
+    add_residual(static_cast<int>(row), w.attention_post_norm);
     rows_.rms_norm(x_.data() + row * d, w.ffn_norm.data(), shape_.norm_eps, d, normed);
     if (!normed_.store(gemm_, row, normed)) result_.row_failed[static_cast<size_t>(row)] = 1;
   }
@@ -397,8 +394,7 @@ void Decoder::run_activation(const Stage& /*stage*/, int /*round*/, int64_t item
   const int64_t f = shape_.feed_forward;
   float* out = workers_[static_cast<size_t>(worker)].row.data();
   const auto activate = shape_.activation == Activation::kSilu ? rows_.silu_mul : rows_.gelu_mul;
-  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * kRowsPerItem);
-  for (int64_t row = item * kRowsPerItem; row < end; ++row) {
+  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
     activate(gate_.data() + row * f, up_.data() + row * f, f, out);
     if (!activated_.store(gemm_, row, out)) result_.row_failed[static_cast<size_t>(row)] = 1;
   }
@@ -485,10 +481,22 @@ int64_t Decoder::final_items(const Stage& /*stage*/, int /*round*/) const {
 void Decoder::run_final_norm(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
   const int row = step_->logits[static_cast<size_t>(argmax_rows_[static_cast<size_t>(item)])].row;
   float* normed = workers_[static_cast<size_t>(worker)].row.data();
-  add_residual(row, layer_weights(shape_.layers - 1).ffn_post_norm, worker);
+  add_residual(row, layer_weights(shape_.layers - 1).ffn_post_norm);
   rows_.rms_norm(x_.data() + int64_t{row} * shape_.embedding, weights_.output_norm.data(), shape_.norm_eps,
                  shape_.embedding, normed);
   if (!final_.store(gemm_, item, normed)) result_.row_failed[static_cast<size_t>(row)] = 1;
+}
+
+// A piece of the vocabulary; rows and out are the caller's.
+GemmArgs Decoder::head_product(const ProductInput& input, int64_t piece, int worker) {
+  const PackedWeights& head = weights_.logits_head();
+  GemmArgs args;
+  args.weights = &head;
+  args.panel_begin = piece * kPiecePanels;
+  args.panel_end = std::min(args.panel_begin + kPiecePanels, head.panels());
+  args.activations = input.activations(head.type);
+  args.scratch = workers_[static_cast<size_t>(worker)].scratch.data();
+  return args;
 }
 
 int64_t Decoder::argmax_items(const Stage& /*stage*/, int /*round*/) const {
@@ -498,16 +506,11 @@ int64_t Decoder::argmax_items(const Stage& /*stage*/, int /*round*/) const {
 void Decoder::run_argmax(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
   const PackedWeights& head = weights_.logits_head();
   Worker& own = workers_[static_cast<size_t>(worker)];
-  GemmArgs args;
-  args.weights = &head;
-  args.panel_begin = item * kPiecePanels;
-  args.panel_end = std::min(args.panel_begin + kPiecePanels, head.panels());
-  args.activations = final_.activations(head.type);
+  GemmArgs args = head_product(final_, item, worker);
   args.rows = static_cast<int64_t>(argmax_rows_.size());
   args.out = own.logits.data();
   args.out_stride = kPieceColumns;
   args.out_first_column = item * kPieceColumns;
-  args.scratch = own.scratch.data();
   gemm_.run(args);
   const int64_t columns = std::min(head.n, (item + 1) * kPieceColumns) - item * kPieceColumns;
   for (size_t i = 0; i < argmax_rows_.size(); ++i) {
@@ -530,19 +533,13 @@ int64_t Decoder::full_items(const Stage& /*stage*/, int round) const {
 }
 
 void Decoder::run_full(const Stage& stage, int round, int64_t item, int worker) {
-  const PackedWeights& head = weights_.logits_head();
   Worker& own = workers_[static_cast<size_t>(worker)];
   const int64_t first = round / 3 * kFullRows;
   if (round % 3 == kFullProduct) {
-    GemmArgs args;
-    args.weights = &head;
-    args.panel_begin = item * kPiecePanels;
-    args.panel_end = std::min(args.panel_begin + kPiecePanels, head.panels());
-    args.activations = full_.activations(head.type);
+    GemmArgs args = head_product(full_, item, worker);
     args.rows = full_items(stage, round - 1);
     args.out = full_logits_.data();
     args.out_stride = shape_.vocabulary;
-    args.scratch = own.scratch.data();
     gemm_.run(args);
     return;
   }
@@ -550,7 +547,7 @@ void Decoder::run_full(const Stage& stage, int round, int64_t item, int worker) 
   const int row = step_->logits[static_cast<size_t>(index)].row;
   if (round % 3 == kFullNorm) {
     if (item == 0) full_.finish(gemm_, full_items(stage, round));
-    add_residual(row, layer_weights(shape_.layers - 1).ffn_post_norm, worker);
+    add_residual(row, layer_weights(shape_.layers - 1).ffn_post_norm);
     rows_.rms_norm(x_.data() + int64_t{row} * shape_.embedding, weights_.output_norm.data(), shape_.norm_eps,
                    shape_.embedding, own.row.data());
     if (!full_.store(gemm_, item, own.row.data())) result_.row_failed[static_cast<size_t>(row)] = 1;

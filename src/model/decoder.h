@@ -121,7 +121,9 @@ class Decoder final : public Model {
   void run_full(const Stage& stage, int round, int64_t item, int worker);
 
   // x += y of the former sublayer, behind its post norm where there is one.
-  void add_residual(int row, const AlignedBuffer<float>& post_norm, int worker);
+  void add_residual(int row, const AlignedBuffer<float>& post_norm);
+  GemmArgs head_product(const ProductInput& input, int64_t piece, int worker);
+  int64_t rows_end(int64_t chunk) const;
   const LayerWeights& layer_weights(int layer) const { return weights_.layers[static_cast<size_t>(layer)]; }
 
   ModelShape shape_;
