@@ -41,12 +41,15 @@ class WritableFile {
   virtual Status append(std::string_view data) = 0;
   // Returns when what was appended is on the disk. After an error nothing may be believed to be there.
   virtual Status sync() = 0;
+  // Cuts the file to its first bytes; writing goes on there. kIoError where it is shorter. On the disk after sync().
+  virtual Status truncate(uint64_t bytes) = 0;
   virtual Status close() = 0;
 };
 
 enum class CreateMode {
-  kNew,      // the file must not exist: kInvalidArgument where it does
-  kReplace,  // what was there is emptied
+  kNew,       // the file must not exist: kInvalidArgument where it does
+  kReplace,   // what was there is emptied
+  kContinue,  // what is there stays, and writing goes on at its end
 };
 
 enum class PathKind {
@@ -62,7 +65,8 @@ class FileSystem {
 
   // kInvalidData where the path is a folder.
   virtual Result<std::unique_ptr<ReadableFile>> open_read(const std::string& path) = 0;
-  // A file held by one writer at a time: kInvalidArgument where another process writes it.
+  // A file held by one writer at a time, from before anything of it is touched until the writer is closed or
+  // destroyed: kInvalidArgument where another one, also in this process, writes it.
   virtual Result<std::unique_ptr<WritableFile>> create(const std::string& path, CreateMode mode) = 0;
   // A file without a name for the rest of the process: written through one end, read through the other.
   struct Scratch {

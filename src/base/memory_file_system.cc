@@ -60,6 +60,13 @@ class MemoryFileSystem::Writer : public WritableFile {
     return status;
   }
   Status sync() override { return check("sync"); }
+  Status truncate(uint64_t bytes) override {
+    const std::lock_guard lock(state_->mutex);
+    BATCHWRIGHT_RETURN_IF_ERROR(state_->check("truncate", path_));
+    if (content_->size() < bytes) return io_error(path_ + ": cannot cut to more bytes than it has");
+    content_->resize(static_cast<size_t>(bytes));
+    return {};
+  }
   Status close() override { return check("close"); }
 
  private:
@@ -146,8 +153,8 @@ Result<std::unique_ptr<WritableFile>> MemoryFileSystem::create(const std::string
   const std::lock_guard lock(state_->mutex);
   BATCHWRIGHT_RETURN_IF_ERROR(state_->check("create", path));
   if (mode == CreateMode::kNew && state_->files.count(path) > 0) return invalid_argument(path + ": exists already");
-  const auto content = std::make_shared<std::string>();
-  state_->files[path] = content;
+  State::Content& content = state_->files[path];
+  if (content == nullptr || mode != CreateMode::kContinue) content = std::make_shared<std::string>();
   return std::unique_ptr<WritableFile>(std::make_unique<Writer>(state_, path, content));
 }
 

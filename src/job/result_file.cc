@@ -53,6 +53,10 @@ class BufferedFile : public WritableFile {
     BATCHWRIGHT_RETURN_IF_ERROR(flush());
     return file_.sync();
   }
+  Status truncate(uint64_t bytes) override {
+    BATCHWRIGHT_RETURN_IF_ERROR(flush());
+    return file_.truncate(bytes);
+  }
   Status close() override {
     BATCHWRIGHT_RETURN_IF_ERROR(flush());
     return file_.close();

@@ -40,12 +40,49 @@ class Descriptor {
   int fd_;
 };
 
+// A call that signals interrupt is repeated, but not for ever: a file system that never does anything else is broken.
+template <typename Call>
+auto uninterrupted(const Call& call) {
+  constexpr int kTriesMax = 10'000;
+  auto result = call();
+  for (int tries = 1; result < 0 && errno == EINTR && tries < kTriesMax; ++tries) result = call();
+  return result;
+}
+
 int open_file(const std::string& path, int flags) {
-  int fd = -1;
-  do {
-    fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
-  } while (fd < 0 && errno == EINTR);
-  return fd;
+  return uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); });
+}
+
+// False where the file was renamed or removed since it was opened.
+Result<bool> is_at(const std::string& path, int fd) {
+  struct stat opened {};
+  struct stat named {};
+  if (::fstat(fd, &opened) != 0) return failure("look at", path, errno);
+  if (::stat(path.c_str(), &named) != 0) {
+    if (errno == ENOENT) return false;
+    return failure("look at", path, errno);
+  }
+  return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+// Opens for writing, creating the file where there is none, and locks it.
+Result<Descriptor> open_locked(const std::string& path, int flags) {
+  constexpr int kTriesMax = 100;
+  for (int tries = 0; tries < kTriesMax; ++tries) {
+    Descriptor fd(open_file(path, O_WRONLY | O_CREAT | flags));
+    if (fd.get() < 0) {
+      if (errno == EEXIST) return invalid_argument(path + ": exists already");
+      return failure("create", path, errno);
+    }
+    if (uninterrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
+      if (errno == EWOULDBLOCK) return invalid_argument(path + ": another process is writing it");
+      return failure("lock", path, errno);
+    }
+    // Between the two calls another process may have moved its file aside: a lock on that one guards nothing here.
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const bool locked, is_at(path, fd.get()));
+    if (locked) return fd;
+  }
+  return io_error(path + ": cannot lock: it is replaced again and again");
 }
 
 class PosixReader : public ReadableFile {
@@ -55,9 +92,9 @@ class PosixReader : public ReadableFile {
   Result<size_t> read_at(uint64_t offset, std::span<char> buffer) const override {
     size_t done = 0;
     while (done < buffer.size()) {
-      const ssize_t count =
-          ::pread(fd_.get(), buffer.data() + done, buffer.size() - done, static_cast<off_t>(offset + done));
-      if (count < 0 && errno == EINTR) continue;
+      const ssize_t count = uninterrupted([&] {
+        return ::pread(fd_.get(), buffer.data() + done, buffer.size() - done, static_cast<off_t>(offset + done));
+      });
       if (count < 0) return failure("read", path_, errno);
       if (count == 0) break;
       done += static_cast<size_t>(count);
@@ -82,19 +119,31 @@ class PosixWriter : public WritableFile {
 
   Status append(std::string_view data) override {
     while (!data.empty()) {
-      const ssize_t count = ::write(fd_.get(), data.data(), data.size());
-      if (count < 0 && errno == EINTR) continue;
+      const ssize_t count = uninterrupted([&] { return ::write(fd_.get(), data.data(), data.size()); });
       if (count < 0) return failure("write", path_, errno);
+      if (count == 0) return io_error(path_ + ": cannot write: the file takes no more bytes");
       data.remove_prefix(static_cast<size_t>(count));
     }
     return {};
   }
 
   Status sync() override {
-    if (::fsync(fd_.get()) == 0) return {};
+    if (uninterrupted([&] { return ::fsync(fd_.get()); }) == 0) return {};
     // Pipes and terminals have nothing to sync.
     if (errno == EINVAL || errno == EROFS || errno == ENOTSUP) return {};
     return failure("sync", path_, errno);
+  }
+
+  Status truncate(uint64_t bytes) override {
+    struct stat info {};
+    if (::fstat(fd_.get(), &info) != 0) return failure("look at", path_, errno);
+    if (static_cast<uint64_t>(info.st_size) < bytes) {
+      return io_error(fmt::format("{}: cannot cut to {} bytes: it has {}", path_, bytes, info.st_size));
+    }
+    const auto end = static_cast<off_t>(bytes);
+    if (uninterrupted([&] { return ::ftruncate(fd_.get(), end); }) != 0) return failure("cut", path_, errno);
+    if (::lseek(fd_.get(), end, SEEK_SET) < 0) return failure("cut", path_, errno);
+    return {};
   }
 
   Status close() override {
@@ -132,17 +181,12 @@ class PosixFileSystem : public FileSystem {
   }
 
   Result<std::unique_ptr<WritableFile>> create(const std::string& path, CreateMode mode) override {
-    Descriptor fd(open_file(path, O_WRONLY | O_CREAT | (mode == CreateMode::kNew ? O_EXCL : 0)));
-    if (fd.get() < 0) {
-      if (errno == EEXIST) return invalid_argument(path + ": exists already");
-      return failure("create", path, errno);
+    BATCHWRIGHT_ASSIGN_OR_RETURN(Descriptor fd, open_locked(path, mode == CreateMode::kNew ? O_EXCL : 0));
+    if (mode == CreateMode::kContinue) {
+      if (::lseek(fd.get(), 0, SEEK_END) < 0 && errno != ESPIPE) return failure("continue", path, errno);
+    } else if (uninterrupted([&] { return ::ftruncate(fd.get(), 0); }) != 0 && errno != EINVAL) {
+      return failure("empty", path, errno);
     }
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno == EWOULDBLOCK) return invalid_argument(path + ": another process is writing it");
-      return failure("lock", path, errno);
-    }
-    // Only now: emptying a file that another run writes would destroy its work.
-    if (::ftruncate(fd.get(), 0) != 0 && errno != EINVAL) return failure("empty", path, errno);
     return std::unique_ptr<WritableFile>(std::make_unique<PosixWriter>(path, std::move(fd)));
   }
 
@@ -190,7 +234,8 @@ class PosixFileSystem : public FileSystem {
     const Descriptor fd(open_file(folder, O_RDONLY | O_DIRECTORY));
     if (fd.get() < 0) return failure("open", folder, errno);
     // Some network file systems refuse to sync folders.
-    if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP) {
+    if (uninterrupted([&] { return ::fsync(fd.get()); }) != 0 && errno != EINVAL && errno != EROFS &&
+        errno != ENOTSUP) {
       return failure("sync", folder, errno);
     }
     return {};

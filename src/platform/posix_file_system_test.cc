@@ -2,11 +2,16 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <string>
+#include <thread>
 
 namespace batchwright {
 namespace {
@@ -72,6 +77,100 @@ TEST_F(PosixFileSystemTest, TwoWritersOfOneFileAreRefused) {
   EXPECT_TRUE((*first)->close().ok());
   EXPECT_TRUE(files_->create(path("a"), CreateMode::kReplace).ok());
   EXPECT_EQ(content("a"), "");
+}
+
+TEST_F(PosixFileSystemTest, ContinuesAtTheEnd) {
+  ASSERT_TRUE(write_file_atomically(*files_, path("a"), "one ").ok());
+  auto file = files_->create(path("a"), CreateMode::kContinue);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  EXPECT_TRUE((*file)->append("two").ok());
+  EXPECT_EQ(content("a"), "one two");
+  file = files_->create(path("b"), CreateMode::kContinue);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  EXPECT_TRUE((*file)->append("new").ok());
+  EXPECT_EQ(content("b"), "new");
+}
+
+TEST_F(PosixFileSystemTest, CutsAndWritesOnThere) {
+  ASSERT_TRUE(write_file_atomically(*files_, path("a"), "whole line\nhalf a l").ok());
+  auto file = files_->create(path("a"), CreateMode::kContinue);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  EXPECT_TRUE((*file)->truncate(11).ok());
+  EXPECT_TRUE((*file)->append("next\n").ok());
+  EXPECT_TRUE((*file)->sync().ok());
+  EXPECT_EQ(content("a"), "whole line\nnext\n");
+  const Status status = (*file)->truncate(17);
+  EXPECT_EQ(status.code(), StatusCode::kIoError);
+  EXPECT_NE(status.message().find("it has 16"), std::string::npos) << status.message();
+  EXPECT_TRUE((*file)->truncate(16).ok());
+  EXPECT_EQ(content("a"), "whole line\nnext\n");
+}
+
+// Runs the body in another process; its result is that process's exit status.
+int in_child(const std::function<int()>& body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(PosixFileSystemTest, AnotherProcessIsLockedOutWhileTheWriterLives) {
+  const auto try_it = [&] {
+    const auto file = files_->create(path("a"), CreateMode::kContinue);
+    return file.ok() ? 0 : static_cast<int>(file.status().code());
+  };
+  {
+    const auto writer = files_->create(path("a"), CreateMode::kContinue);
+    ASSERT_TRUE(writer.ok());
+    ASSERT_TRUE((*writer)->append("mine").ok());
+    EXPECT_EQ(in_child(try_it), static_cast<int>(StatusCode::kInvalidArgument));
+  }
+  EXPECT_EQ(in_child(try_it), 0);
+  // The lock goes with a process that is killed.
+  const int killed = in_child([&] {
+    const auto file = files_->create(path("a"), CreateMode::kContinue);
+    return file.ok() ? ::raise(SIGKILL) : 1;
+  });
+  EXPECT_EQ(killed, -1);
+  EXPECT_EQ(in_child(try_it), 0);
+  EXPECT_EQ(content("a"), "mine");
+}
+
+TEST_F(PosixFileSystemTest, AFileMovedAsideIsNotTakenForThePaths) {
+  auto old = files_->create(path("a"), CreateMode::kContinue);
+  ASSERT_TRUE(old.ok());
+  ASSERT_TRUE((*old)->append("old").ok());
+  ASSERT_TRUE(files_->rename(path("a"), path("b")).ok());
+  const auto fresh = files_->create(path("a"), CreateMode::kContinue);
+  ASSERT_TRUE(fresh.ok()) << fresh.status().message();
+  ASSERT_TRUE((*fresh)->append("new").ok());
+  ASSERT_TRUE((*old)->append("er").ok());
+  EXPECT_EQ(content("a"), "new");
+  EXPECT_EQ(content("b"), "older");
+  EXPECT_EQ(files_->create(path("b"), CreateMode::kContinue).status().code(), StatusCode::kInvalidArgument);
+}
+
+// Each winner finds the path's file empty, writes to it and moves it aside. A lock on a file that was moved aside
+// between its opening and its locking would show as one that is not empty (or not there).
+TEST_F(PosixFileSystemTest, TheLockIsOnTheFileThatThePathNames) {
+  std::atomic<int> won = 0;
+  std::atomic<int> wrong = 0;
+  const auto compete = [&] {
+    for (int i = 0; i < 3000; ++i) {
+      const auto file = files_->create(path("a"), CreateMode::kContinue);
+      if (!file.ok()) continue;
+      ++won;
+      struct stat info {};
+      if (::stat(path("a").c_str(), &info) != 0 || info.st_size != 0) ++wrong;
+      if (!(*file)->append("x").ok() || !files_->rename(path("a"), path("b")).ok()) ++wrong;
+    }
+  };
+  std::thread other(compete);
+  compete();
+  other.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_GT(won, 0);
 }
 
 TEST_F(PosixFileSystemTest, RenamesRemovesAndSyncs) {
