@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "base/status_macros.h"
 
@@ -41,17 +42,17 @@ Status LineScanner::check_encoding() {
   return {};
 }
 
-Result<std::optional<ScannedLine>> LineScanner::next() {
+Result<std::optional<ScannedRecord>> LineScanner::next() {
   if (!started_) {
     started_ = true;
     BATCHWRIGHT_ASSIGN_OR_RETURN(const bool any, fill());
     if (any) BATCHWRIGHT_RETURN_IF_ERROR(check_encoding());
   }
   while (true) {
-    ++number_;
-    ScannedLine line;
-    line.number = number_;
-    line.offset = file_offset_;
+    ++line_;
+    ScannedRecord record;
+    record.line = line_;
+    record.offset = file_offset_;
     size_t searched = 0;    // bytes of the line in the buffer without an end
     uint64_t dropped = 0;   // bytes of a line that is too long, no longer in the buffer
     bool ended = false;     // by a line feed
@@ -78,18 +79,18 @@ Result<std::optional<ScannedLine>> LineScanner::next() {
       BATCHWRIGHT_ASSIGN_OR_RETURN(const bool more, fill());
       if (!more) break;
     }
-    if (!ended && searched == 0 && dropped == 0) return std::optional<ScannedLine>();
+    if (!ended && searched == 0 && dropped == 0) return std::optional<ScannedRecord>();
 
     std::string_view text(buffer_.data() + begin_, searched);
     begin_ += searched + (ended ? 1 : 0);
     file_offset_ += searched + (ended ? 1 : 0);
-    line.length = dropped + searched;
-    if (text.ends_with('\r') || (text.empty() && carriage)) --line.length;
+    record.length = dropped + searched;
+    if (text.ends_with('\r') || (text.empty() && carriage)) --record.length;
     if (text.ends_with('\r')) text.remove_suffix(1);
-    line.too_long = line.length > line_bytes_max_;
-    if (!line.too_long && is_blank(text)) continue;
-    if (!line.too_long) line.text = text;
-    return std::optional<ScannedLine>(line);
+    record.too_long = record.length > line_bytes_max_;
+    if (!record.too_long && is_blank(text)) continue;
+    if (!record.too_long) record.text = text;
+    return std::optional<ScannedRecord>(record);
   }
 }
 

@@ -3,32 +3,22 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/file_system.h"
+#include "job/record_scanner.h"
 
 namespace batchwright {
-
-struct ScannedLine {
-  int64_t number = 0;   // from 1; empty lines count
-  uint64_t offset = 0;  // of its first byte
-  uint64_t length = 0;  // without the line's end ("\n" or "\r\n")
-  bool too_long = false;
-  std::string_view text;  // empty where too_long; valid until the next call
-};
 
 // Lines that hold something: empty ones and those of white space alone are passed over. A byte order mark at the
 // beginning of the file is no part of the first line; the last line needs no end. Memory is about twice
 // line_bytes_max, whatever the file.
-class LineScanner {
+class LineScanner : public RecordScanner {
  public:
   // The file must outlive the scanner.
   LineScanner(const ReadableFile& file, int64_t line_bytes_max);
 
-  // Nothing at the end of the file.
-  Result<std::optional<ScannedLine>> next();
+  Result<std::optional<ScannedRecord>> next() override;
 
  private:
   // False at the end of the file.
@@ -41,7 +31,7 @@ class LineScanner {
   size_t begin_ = 0;          // of what has not been given out, in the buffer
   size_t end_ = 0;            // of what has been read, in the buffer
   uint64_t file_offset_ = 0;  // of buffer_[begin_]
-  int64_t number_ = 0;
+  int64_t line_ = 0;
   bool started_ = false;
 };
 

@@ -26,8 +26,8 @@ std::vector<std::string> scan(const std::string& content, int64_t line_bytes_max
       return lines;
     }
     if (!*line) return lines;
-    const ScannedLine& l = **line;
-    lines.push_back(std::to_string(l.number) + "@" + std::to_string(l.offset) + ":" +
+    const ScannedRecord& l = **line;
+    lines.push_back(std::to_string(l.line) + "@" + std::to_string(l.offset) + ":" +
                     (l.too_long ? "!" + std::to_string(l.length) : std::string(l.text)));
     EXPECT_EQ(l.too_long, l.text.empty());
     if (!l.too_long) {
@@ -101,7 +101,7 @@ TEST(LineScanner, AGigabyteInOneLineStaysOutOfMemory) {
   const auto second = scanner.next();
   ASSERT_TRUE(second.ok() && *second);
   EXPECT_EQ((*second)->text, "ab");
-  EXPECT_EQ((*second)->number, 2);
+  EXPECT_EQ((*second)->line, 2);
   EXPECT_LT(file.largest_buffer, size_t{4} << 20);
 }
 

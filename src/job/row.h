@@ -1,4 +1,4 @@
-// One line of a job: the request's envelope.
+// One row of a job: the request's envelope.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,18 @@
 namespace batchwright {
 
 struct Row {
-  std::string custom_id;  // the row's, or "line-N"
+  std::string custom_id;  // the row's, or "line-N" ("row-N" in tables)
   Endpoint endpoint = Endpoint::kChatCompletions;
   JsonValue body;
   std::vector<std::string> ignored_fields;
+  // Of a table's row: the values that its result repeats, as RowFormat::carried() names them.
+  std::vector<std::string> carried;
 };
 
 struct RowError {
   std::optional<std::string> custom_id;  // nothing where the line gives none that can be used
   RequestError error;
+  std::vector<std::string> carried = {};  // as a Row's; empty where the record could not be split
 };
 
 // docs/formats/rows.md. The OpenAI Batch form, {"custom_id","method","url","body"}, or a body by itself (with or

@@ -33,16 +33,16 @@ Result<RowIndex> RowIndex::build(const ReadableFile& file, const std::string& na
     auto scanned = scanner.next();
     if (!scanned.ok()) return scanned.status().with_context(name);
     if (!*scanned) break;
-    const ScannedLine& line = **scanned;
-    if (line.number >= UINT32_MAX) return resource_exhausted(name + ": has more than 4294967294 lines");
-    if (line.number % 256 == 0 && stop_requested && stop_requested()) {
-      return interrupted(fmt::format("{}: interrupted while line {} was read", name, line.number));
+    const ScannedRecord& line = **scanned;
+    if (line.line >= UINT32_MAX) return resource_exhausted(name + ": has more than 4294967294 lines");
+    if (line.line % 256 == 0 && stop_requested && stop_requested()) {
+      return interrupted(fmt::format("{}: interrupted while line {} was read", name, line.line));
     }
     RowEntry entry;
     entry.offset = line.offset;
-    entry.line = static_cast<uint32_t>(line.number);
+    entry.line = static_cast<uint32_t>(line.line);
     entry.length = line.too_long ? RowEntry::kTooLong : static_cast<uint32_t>(line.length);
-    if (!line.too_long) entry.key = key_of(parse_row(line.text, line.number, limits));
+    if (!line.too_long) entry.key = key_of(parse_row(line.text, line.line, limits));
     index.entries_.push_back(entry);
   }
   if (index.entries_.empty()) return invalid_data(name + ": holds no rows");
