@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,13 @@ struct SamplingParams {
   uint64_t seed = 0;
 };
 
+// One of the strings that an answer may be.
+struct AllowedAnswer {
+  std::string text;             // what a choice's text is then
+  std::vector<TokenId> tokens;  // how it is spelled; not empty, no token that ends a text
+};
+using AllowedAnswers = std::vector<AllowedAnswer>;
+
 struct Request {
   // Opaque to the engine, given back in the completion.
   uint64_t id = 0;
@@ -56,6 +64,17 @@ struct Request {
   // Generation ends when the generated text contains one of these; the text ends before it.
   std::vector<std::string> stop_strings;
 
+  // The answer is one of these, token by token; null: anything. Not empty, no two with the same tokens, max_tokens at
+  // least those of the longest; stops, min_tokens and ignore_eos have no meaning beside it and are refused. Many
+  // requests may share one list: what is made of it is made once for those that follow each other.
+  //
+  // At each step only tokens that continue one of the strings have a chance - where one string's tokens are the
+  // beginning of another's, the end-of-text tokens too, which choose the shorter. What is left to choose from goes the
+  // way of every sampling. A token without an alternative needs no computing.
+  std::shared_ptr<const AllowedAnswers> allowed_answers;
+  // Log-probabilities of whole strings of `allowed_answers`, once a request (Completion::answer_logprobs).
+  bool answer_logprobs = false;
+
   // Log-probabilities of each generated token and of so many likeliest ones beside it; -1: none at all.
   int top_logprobs = -1;
   // Log-probabilities of the prompt's tokens too, in the same form (turns prefix sharing off for this request).
@@ -72,8 +91,15 @@ struct TokenLogprobs {
   std::vector<TokenLogprob> top;  // by (logprob descending, id ascending)
 };
 
+// Of one string of Request::allowed_answers.
+struct AnswerLogprob {
+  std::string text;
+  float logprob = 0.0F;      // of the whole string, under the model's own distribution (decode/answer_logprobs.h)
+  float probability = 0.0F;  // among the strings: these sum to 1
+};
+
 enum class FinishReason {
-  kStop,    // an end-of-text token, a stop token or a stop string
+  kStop,    // an end-of-text token, a stop token, a stop string, or a whole allowed answer
   kLength,  // max_tokens, or the context is full
   kError,   // see Completion::status
 };
@@ -83,7 +109,7 @@ struct Choice {
   std::string text;             // the detokenised text, cut before a stop string
   FinishReason finish_reason = FinishReason::kLength;
   std::vector<TokenLogprobs> logprobs;  // one a token, when asked for
-  int generated_tokens = 0;             // tokens sampled, the stopping one included
+  int generated_tokens = 0;             // the stopping one included
 };
 
 struct Completion {
@@ -91,8 +117,10 @@ struct Completion {
   Status status;                               // not ok: this request alone failed; choices are empty
   std::vector<Choice> choices;                 // n of them, by index
   std::vector<TokenLogprobs> prompt_logprobs;  // one a prompt token; the first has no probability and is left empty
+  std::vector<AnswerLogprob> answer_logprobs;  // in the order of allowed_answers, when asked for
   int prompt_tokens = 0;
-  int64_t prompt_tokens_computed = 0;  // over all choices; less than n * prompt_tokens where pages were shared
+  // Over all choices and what answer_logprobs needs beside them; less than n * prompt_tokens where pages were shared.
+  int64_t prompt_tokens_computed = 0;
 };
 
 }  // namespace batchwright

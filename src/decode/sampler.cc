@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cfloat>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 
 #include "base/check.h"
@@ -20,51 +22,84 @@ namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
-double piece_sum(std::span<const float> scaled, size_t begin, const RowKernels& kernels) {
-  const size_t length = std::min(scaled.size() - begin, static_cast<size_t>(kReductionPiece));
-  return static_cast<double>(kernels.sum_exp(scaled.data() + begin, 0.0F, static_cast<int64_t>(length)));
-}
+// What a token is drawn from: scaled logits of the whole vocabulary or, where `ids` is not empty, of these tokens
+// alone, ids ascending. Both give the bits of the whole row with -inf for the others.
+struct Pool {
+  std::span<const float> scaled;
+  std::span<const TokenId> ids;
+  const RowKernels& kernels;
 
-double total_weight(std::span<const float> scaled, const RowKernels& kernels) {
+  TokenId token(size_t i) const { return ids.empty() ? static_cast<TokenId>(i) : ids[i]; }
+
+  // The end of the piece of 4,096 ids that begins with the i-th token.
+  size_t piece_end(size_t i) const {
+    if (ids.empty()) return std::min(i + kReductionPiece, scaled.size());
+    const auto bound = static_cast<TokenId>((ids[i] / kReductionPiece + 1) * kReductionPiece);
+    return static_cast<size_t>(std::lower_bound(ids.begin() + static_cast<ptrdiff_t>(i), ids.end(), bound) -
+                               ids.begin());
+  }
+
+  double piece_sum(size_t begin, size_t end) const {
+    if (ids.empty()) {
+      return static_cast<double>(kernels.sum_exp(scaled.data() + begin, 0.0F, static_cast<int64_t>(end - begin)));
+    }
+    // RowKernels::sum_exp by its contract, without the zeros of the tokens that are not there.
+    std::array<float, 16> lanes{};
+    for (size_t i = begin; i < end; ++i) lanes[static_cast<size_t>(ids[i]) % lanes.size()] += exp_f32(scaled[i]);
+    for (size_t width = lanes.size() / 2; width > 0; width /= 2) {
+      for (size_t lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
+    }
+    return static_cast<double>(lanes[0]);
+  }
+};
+
+double total_weight(const Pool& pool) {
   double total = 0;
-  for (size_t begin = 0; begin < scaled.size(); begin += kReductionPiece) total += piece_sum(scaled, begin, kernels);
+  for (size_t begin = 0, end = 0; begin < pool.scaled.size(); begin = end) {
+    end = pool.piece_end(begin);
+    total += pool.piece_sum(begin, end);
+  }
   return total;
 }
 
-// `before` is working memory: the cumulative sums before each piece, and the total.
-TokenId draw_by_ids(std::span<const float> scaled, double u, const RowKernels& kernels, std::vector<double>& before) {
+TokenId draw_by_ids(const Pool& pool, double u, SamplerScratch& scratch) {
+  std::vector<size_t>& bounds = scratch.pieces;      // of the pieces, the last one's end included
+  std::vector<double>& before = scratch.cumulative;  // the cumulative sums before each piece, and the total
+  bounds.assign(1, 0);
   before.assign(1, 0.0);
-  for (size_t begin = 0; begin < scaled.size(); begin += kReductionPiece) {
-    before.push_back(before.back() + piece_sum(scaled, begin, kernels));
+  while (bounds.back() < pool.scaled.size()) {
+    const size_t begin = bounds.back();
+    bounds.push_back(pool.piece_end(begin));
+    before.push_back(before.back() + pool.piece_sum(begin, bounds.back()));
   }
   const double target = u * before.back();
   const auto after = std::upper_bound(before.begin() + 1, before.end(), target);
   const auto piece = static_cast<size_t>(after - before.begin()) - 1;
 
-  const size_t begin = piece * kReductionPiece;
-  const size_t end = std::min(begin + kReductionPiece, scaled.size());
   double cumulative = before[piece];
-  size_t last = begin;
-  for (size_t i = begin; i < end; ++i) {
-    const float weight = exp_f32(scaled[i]);
+  size_t last = bounds[piece];
+  for (size_t i = bounds[piece]; i < bounds[piece + 1]; ++i) {
+    const float weight = exp_f32(pool.scaled[i]);
     if (weight == 0.0F) continue;
     last = i;
     cumulative += static_cast<double>(weight);
     if (cumulative > target) break;
   }
-  return static_cast<TokenId>(last);
+  return pool.token(last);
 }
 
+Status nothing_left() { return invalid_data("no token is left to choose from: all have probability 0"); }
+
 // The cumulative weights of the candidates that the filters keep, in sorted order.
-void keep_filtered(const SamplingParams& params, std::span<const float> scaled, const RowKernels& kernels,
+void keep_filtered(const SamplingParams& params, const Pool& pool, int vocabulary_size,
                    decode::SortedCandidates& candidates, std::vector<double>& cumulative) {
-  const bool has_top_k = params.top_k > 0 && static_cast<size_t>(params.top_k) < scaled.size();
+  const bool has_top_k = params.top_k > 0 && params.top_k < vocabulary_size;
   const bool has_top_p = params.top_p < 1.0F;
-  const size_t count_max = has_top_k ? static_cast<size_t>(params.top_k) : scaled.size();
+  const size_t count_max = has_top_k ? static_cast<size_t>(params.top_k) : pool.scaled.size();
   // Known before the walk where nothing is left out by top_k; else the walk goes on to the k-th and is cut afterwards.
   double top_p_target = std::numeric_limits<double>::infinity();
   if (has_top_p && !has_top_k) {
-    top_p_target = static_cast<double>(params.top_p) * total_weight(scaled, kernels);
+    top_p_target = static_cast<double>(params.top_p) * total_weight(pool);
     candidates.expect_weight(top_p_target);
   }
 
@@ -159,28 +194,64 @@ Result<SampledToken> Sampler::sample(std::span<float> logits, int position, std:
 
   adjust_logits(logits, suppressed);
   const ArgMax best = kernels_->argmax(logits.data(), static_cast<int64_t>(logits.size()));
-  if (best.value == kMinusInfinity) return invalid_data("no token is left to choose from: all have probability 0");
+  if (best.value == kMinusInfinity) return nothing_left();
 
   SampledToken result;
   if (is_greedy) {
     result.token = static_cast<TokenId>(best.index);
   } else {
     for (float& x : logits) x = (x - best.value) / params_.temperature;
-    const double u = uniform_draw(params_.seed, choice_, static_cast<uint32_t>(position), 0);
-    if (is_filtered()) {
-      decode::SortedCandidates candidates(logits, params_.top_k, scratch);
-      keep_filtered(params_, logits, *kernels_, candidates, scratch.cumulative);
-      const double target = u * scratch.cumulative.back();
-      const auto drawn = std::upper_bound(scratch.cumulative.begin(), scratch.cumulative.end(), target);
-      result.token = candidates.token(static_cast<size_t>(drawn - scratch.cumulative.begin()));
+    result.token = draw(logits, {}, position, scratch);
+  }
+  if (top_logprobs_ >= 0) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(result.logprobs, token_logprobs(raw, result.token, top_logprobs_, *kernels_));
+  }
+  return result;
+}
+
+Result<SampledToken> Sampler::sample_among(std::span<const TokenId> allowed, std::span<float> logits, int position,
+                                           SamplerScratch& scratch) const {
+  BATCHWRIGHT_CHECK(!allowed.empty() && logits.size() == static_cast<size_t>(vocabulary_size_));
+  BATCHWRIGHT_RETURN_IF_ERROR(decode::check_logits(logits));
+  std::span<const float> raw = logits;
+  if (top_logprobs_ >= 0 && changes_logits({})) {
+    scratch.raw_logits.assign(logits.begin(), logits.end());
+    raw = scratch.raw_logits;
+  }
+
+  SampledToken result{allowed.front(), std::nullopt};
+  if (allowed.size() > 1) {
+    adjust_logits(logits, {});
+    std::vector<float>& own = scratch.allowed_logits;
+    own.clear();
+    for (const TokenId token : allowed) own.push_back(logits[static_cast<size_t>(token)]);
+    const auto best = std::max_element(own.begin(), own.end());
+    if (*best == kMinusInfinity) return nothing_left();
+    if (params_.temperature == 0.0F) {
+      result.token = allowed[static_cast<size_t>(best - own.begin())];
     } else {
-      result.token = draw_by_ids(logits, u, *kernels_, scratch.cumulative);
+      const float largest = *best;
+      for (float& x : own) x = (x - largest) / params_.temperature;
+      result.token = draw(own, allowed, position, scratch);
     }
   }
   if (top_logprobs_ >= 0) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(result.logprobs, token_logprobs(raw, result.token, top_logprobs_, *kernels_));
   }
   return result;
+}
+
+// scaled: of the whole vocabulary or, where `ids` is not empty, of these tokens.
+TokenId Sampler::draw(std::span<const float> scaled, std::span<const TokenId> ids, int position,
+                      SamplerScratch& scratch) const {
+  const Pool pool{scaled, ids, *kernels_};
+  const double u = uniform_draw(params_.seed, choice_, static_cast<uint32_t>(position), 0);
+  if (!is_filtered()) return draw_by_ids(pool, u, scratch);
+  decode::SortedCandidates candidates(scaled, params_.top_k, scratch);
+  keep_filtered(params_, pool, vocabulary_size_, candidates, scratch.cumulative);
+  const double target = u * scratch.cumulative.back();
+  const auto drawn = std::upper_bound(scratch.cumulative.begin(), scratch.cumulative.end(), target);
+  return pool.token(static_cast<size_t>(candidates.token(static_cast<size_t>(drawn - scratch.cumulative.begin()))));
 }
 
 Result<SampledToken> Sampler::sample_argmax(const ArgMax& best, int position) const {

@@ -2,7 +2,7 @@
 //
 // The order, and the arithmetic of each step (fp32 unless said otherwise; every operation rounded by itself):
 //   1. Log-probabilities, where asked for, are taken from the raw logits (logprobs.h).
-//   2. Suppressed tokens get -inf.
+//   2. Suppressed tokens get -inf; where only some tokens are allowed, all others do.
 //   3. logit_bias: x = x + bias.
 //   4. Repetition penalty r, for tokens seen in prompt or output: x = x > 0 ? x / r : x * r.
 //   5. Frequency and presence penalty, for tokens of the output: x = x - frequency * count, then x = x - presence.
@@ -47,6 +47,8 @@ struct SampledToken {
 // a time.
 struct SamplerScratch {
   std::vector<float> raw_logits;
+  std::vector<float> allowed_logits;
+  std::vector<size_t> pieces;
   std::vector<double> cumulative;
   std::vector<uint64_t> candidates;
   std::vector<uint64_t> sorting;
@@ -73,8 +75,14 @@ class Sampler {
   Result<SampledToken> sample(std::span<float> logits, int position, std::span<const TokenId> suppressed,
                               SamplerScratch& scratch) const;
 
-  // The same from the row's argmax. Precondition: !needs_logits(). Fails where the value is not finite (a row of NaNs
-  // has the value -inf); a NaN beside finite logits goes unseen here.
+  // The same where only `allowed` have a chance (ids ascending, each once, all in the vocabulary, at least one): the
+  // token that sample() gives with all others suppressed, without looking at those. One alone is taken whatever its
+  // logit.
+  Result<SampledToken> sample_among(std::span<const TokenId> allowed, std::span<float> logits, int position,
+                                    SamplerScratch& scratch) const;
+
+  // The same as sample() from the row's argmax. Precondition: !needs_logits(). Fails where the value is not finite (a
+  // row of NaNs has the value -inf); a NaN beside finite logits goes unseen here.
   Result<SampledToken> sample_argmax(const ArgMax& best, int position) const;
 
   // Tells that `token` became part of the output: penalties count it from now on.
@@ -84,6 +92,8 @@ class Sampler {
   bool changes_logits(std::span<const TokenId> suppressed) const;
   void adjust_logits(std::span<float> logits, std::span<const TokenId> suppressed) const;
   bool is_filtered() const;
+  TokenId draw(std::span<const float> scaled, std::span<const TokenId> ids, int position,
+               SamplerScratch& scratch) const;
 
   SamplingParams params_;
   const RowKernels* kernels_;

@@ -185,6 +185,70 @@ TEST(Sampler, GivesTheSameTokensOnEveryInstructionSet) {
   }
 }
 
+// Against the whole row with all other tokens suppressed: bias, penalties, filters, log-probabilities, every
+// instruction set.
+TEST(Sampler, AmongAllowedTokensItIsTheMaskedRow) {
+  std::mt19937_64 random(8);
+  const size_t sizes[] = {2, 5, 100, 5000, 20000};
+  int different = 0;
+  for (int round = 0; round < 1500; ++round) {
+    const size_t n = sizes[random() % (round % 4 == 0 ? 5 : 3)];
+    const std::vector<float> logits = random_logits(random, n);
+    SamplingParams params = random_params(random, n);
+    if (round % 3 == 0) params.temperature = 0.0F;
+    if (round % 5 == 0) params.repetition_penalty = 1.3F;
+    if (round % 5 == 1) params.frequency_penalty = 0.5F;
+    std::vector<TokenId> allowed;
+    std::vector<TokenId> suppressed;
+    const uint64_t share = 1 + random() % 20;
+    const auto kept = static_cast<TokenId>(random() % n);
+    for (size_t i = 0; i < n; ++i) {
+      const auto token = static_cast<TokenId>(i);
+      (token == kept || random() % share == 0 ? allowed : suppressed).push_back(token);
+    }
+    if (round % 7 == 0) params.logit_bias = {{allowed.back(), 3.0F}};
+    const std::vector<TokenId> prompt{allowed.front(), static_cast<TokenId>(n - 1)};
+    for (const RowKernels& isa : all_row_kernels()) {
+      Sampler sampler(params, 1, prompt, static_cast<int>(n), round % 2 == 0 ? 2 : -1, isa);
+      sampler.accept(allowed.back());
+      SamplerScratch scratch;
+      for (int position = 0; position < 3; ++position) {
+        std::vector<float> whole = logits;
+        std::vector<float> row = logits;
+        const auto expected = sampler.sample(whole, position, suppressed, scratch);
+        const auto got = sampler.sample_among(allowed, row, position, scratch);
+        if (allowed.size() == 1) {
+          ASSERT_EQ(got->token, kept);
+          continue;
+        }
+        ASSERT_EQ(got.ok(), expected.ok()) << "round " << round;
+        if (!got.ok()) continue;
+        ASSERT_EQ(got->token, expected->token) << "round " << round << ", " << allowed.size() << " of " << n;
+        ASSERT_EQ(got->logprobs.has_value(), expected->logprobs.has_value());
+        if (got->logprobs) {
+          ASSERT_EQ(got->logprobs->chosen.logprob, expected->logprobs->chosen.logprob);
+          ASSERT_EQ(got->logprobs->top[0].token, expected->logprobs->top[0].token);
+        }
+        different += got->token != allowed.front() ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GT(different, 1000) << "the first of the allowed tokens was nearly always drawn: nothing is compared";
+}
+
+TEST(Sampler, OneAllowedTokenIsTakenWhateverItsLogit) {
+  const Sampler sampler(greedy(), 0, {}, 3, 0, kernels());
+  SamplerScratch scratch;
+  std::vector<float> row{1.0F, -kInfinity, 2.0F};
+  const std::vector<TokenId> only{1};
+  EXPECT_EQ(sampler.sample_among(only, row, 0, scratch)->token, 1);
+  const std::vector<TokenId> impossible{1, 2};
+  row = {1.0F, -kInfinity, -kInfinity};
+  EXPECT_FALSE(sampler.sample_among(impossible, row, 0, scratch).ok());
+  row[0] = kInfinity;
+  EXPECT_FALSE(sampler.sample_among(only, row, 0, scratch).ok()) << "the row is broken";
+}
+
 // Pearson's chi-square of 40,000 draws against the probabilities, 9 degrees of freedom: 27.9 is exceeded with
 // probability 0.001. The seeds are fixed, so it passes always or never.
 TEST(Sampler, DrawsFollowTheDistribution) {
