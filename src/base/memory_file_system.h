@@ -1,30 +1,42 @@
-// Files in memory that fail when told to: the double of base/file_system.h for tests.
+// Files in memory that fail when told to and lose what was not synced: the double of base/file_system.h for tests.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file_system.h"
 
 namespace batchwright {
 
+// The names of folders are what stands before the last slash of a path; they need not be made. A rename from one folder
+// into another is refused (kIoError).
 class MemoryFileSystem : public FileSystem {
  public:
   MemoryFileSystem();
   ~MemoryFileSystem() override;
 
-  // Asked before each call that could fail, with its name ("open_read", "read", "create", "append", "sync", "close",
-  // "rename", "remove", "sync_folder", "kind") and the path ("-" for the standard streams, "" for scratch files); a
-  // Status that is not ok is what the call returns. An append that fails has written half of its data. Called under a
-  // lock: it must not use this file system.
+  // Asked before each call that could fail, with its name ("open_read", "read", "create", "append", "truncate", "sync",
+  // "close", "rename", "remove", "sync_folder", "kind") and the path (of a rename: the old one; "-" for the standard
+  // streams, "" for scratch files); a Status that is not ok is what the call returns. An append that fails has written
+  // half of its data, a close that fails has closed the file, a sync that fails leaves in doubt what it should have
+  // synced (FileHistory::sync_failed). Called under a lock: it must not use this file system.
   using Fault = std::function<Status(const std::string& operation, const std::string& path)>;
   void set_fault(Fault fault);
+  // How many calls of this name (empty: of any) there were since construction, failed ones too.
+  uint64_t operations(std::string_view name = {}) const;
+  // How many calls the fault let fail since construction.
+  uint64_t faults() const;
 
+  // The power goes off and comes back: files and names are in one of the states that are legal then (durability.h), the
+  // same for the same seed after the same calls. Calls on what was open before fail (kIoError), its locks are gone, and
+  // so is the fault. Standard streams keep what went through them.
+  void power_cut(uint64_t seed);
+
+  // A file that has always been there; a file of that name is replaced. Makes the names in its folder last.
   void write(const std::string& path, std::string content);
   // Empty where there is no such file.
   std::string content(const std::string& path) const;
@@ -51,5 +63,21 @@ class MemoryFileSystem : public FileSystem {
   // Shared with the open files, which may outlive this object.
   std::shared_ptr<State> state_;
 };
+
+// Which calls fail, and how.
+struct FaultPlan {
+  enum class Lasts {
+    kOnce,
+    kForEver,   // each such call from then on
+    kPowerOff,  // every call from then on: for a power cut at that place
+  };
+  std::string operation = {};  // of this name only; empty: of any
+  std::string path_part = {};  // on paths that contain this
+  uint64_t at = 1;             // the how-manieth such call is the first to fail, from 1
+  Lasts lasts = Lasts::kOnce;
+  std::string reason = "No space left on device";  // the message is "PATH: cannot OPERATION: REASON", the code kIoError
+};
+
+MemoryFileSystem::Fault planned_fault(FaultPlan plan);
 
 }  // namespace batchwright
