@@ -3,10 +3,10 @@
 
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "base/file_system.h"
 #include "job/record_scanner.h"
+#include "job/scan_buffer.h"
 
 namespace batchwright {
 
@@ -21,16 +21,8 @@ class LineScanner : public RecordScanner {
   Result<std::optional<ScannedRecord>> next() override;
 
  private:
-  // False at the end of the file.
-  Result<bool> fill();
-  Status check_encoding();
-
-  const ReadableFile& file_;
+  ScanBuffer buffer_;
   const size_t line_bytes_max_;
-  std::vector<char> buffer_;
-  size_t begin_ = 0;          // of what has not been given out, in the buffer
-  size_t end_ = 0;            // of what has been read, in the buffer
-  uint64_t file_offset_ = 0;  // of buffer_[begin_]
   int64_t line_ = 0;
   bool started_ = false;
 };

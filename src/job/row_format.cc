@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "job/json_lines_format.h"
+#include "job/table_format.h"
 
 namespace batchwright {
 namespace {
@@ -39,7 +40,7 @@ RowFileKind row_file_kind(std::string_view path) {
 }
 
 Result<std::unique_ptr<RowFormat>> open_row_format(const RowFormatOptions& options, const ProtocolLimits& limits,
-                                                   const ReadableFile& /*file*/, const std::string& name) {
+                                                   const ReadableFile& file, const std::string& name) {
   if (options.kind == RowFileKind::kJsonLines) {
     if (const char* const option = table_option(options)) {
       return invalid_argument(
@@ -48,7 +49,7 @@ Result<std::unique_ptr<RowFormat>> open_row_format(const RowFormatOptions& optio
     }
     return json_lines_format(limits);
   }
-  return unsupported(name + ": tables cannot be read yet");
+  return open_table_format(options, limits, file, name);
 }
 
 }  // namespace batchwright
