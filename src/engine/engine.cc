@@ -15,6 +15,7 @@
 #include "cache/page_cache.h"
 #include "decode/logprobs.h"
 #include "engine/kv_pages.h"
+#include "engine/request_check.h"
 #include "engine/sequence.h"
 #include "formats/gguf.h"
 #include "model/model.h"
@@ -41,11 +42,6 @@ std::string file_hash(std::span<const std::byte> bytes) {
   return hasher.digest().hex();
 }
 
-Status check_range(const char* field, int64_t value, int64_t least, int64_t most) {
-  if (value >= least && value <= most) return {};
-  return invalid_argument(fmt::format("{} is {}; it must be from {} to {}", field, value, least, most));
-}
-
 class EngineImpl final : public Engine {
  public:
   static Result<std::unique_ptr<Engine>> create(const std::string& path, const EngineOptions& options);
@@ -66,7 +62,8 @@ class EngineImpl final : public Engine {
  private:
   struct SequenceRef {
     RequestState* request;
-    int choice;
+    int choice;     // -1: this sequence scores a path of the allowed answers
+    int path = -1;  // the scorer's
   };
   // What a row of logits gave, made by the workers.
   struct Outcome {
@@ -77,12 +74,19 @@ class EngineImpl final : public Engine {
   EngineImpl() = default;
   Status resolve_options(const EngineOptions& options);
   Status set_up_cache();
-  Status validate(const Request& request) const;
+  Result<std::shared_ptr<const TokenTrie>> trie_of(const std::shared_ptr<const AllowedAnswers>& answers);
+  Status prepare(RequestState& state);
   void start_choice(RequestState& state, int choice);
+  void start_paths(RequestState& state);
+  Status score_path(const SequenceRef& ref, int known, std::span<const float> logits) const;
   void consume_logits(int worker, int index, std::span<float> logits);
   void collect_rows(const Step& step, const ForwardResult& result);
+  bool hand_on(int64_t sequence, const SequenceRef& ref, SampledToken sampled);
   void finish(RequestState& state, Status status);
-  void end_sequence(RequestState& state, int choice);
+  void end_sequence(RequestState& state, int64_t sequence);
+  void end_choice(RequestState& state, int choice);
+  void end_path(RequestState& state, size_t path);
+  void end_all(RequestState& state);
   int64_t count_prompt_rows(const Step& step) const;
   StepLimit step_limit() const;
   std::vector<Completion> take_completions();
@@ -100,6 +104,9 @@ class EngineImpl final : public Engine {
   std::unordered_map<uint64_t, std::unique_ptr<RequestState>> requests_;
   std::unordered_map<int64_t, SequenceRef> sequences_;
   std::vector<Completion> ended_;  // to be given back by the next step
+  // The last list of allowed answers, and what was made of it.
+  std::shared_ptr<const AllowedAnswers> last_answers_;
+  std::shared_ptr<const TokenTrie> last_trie_;
 
   const Step* step_ = nullptr;
   std::vector<Outcome> outcomes_;
@@ -183,30 +190,12 @@ Result<std::unique_ptr<Engine>> EngineImpl::create(const std::string& path, cons
 
 // Requests
 
-Status EngineImpl::validate(const Request& request) const {
-  const auto bad = [](std::string message) { return invalid_argument(std::move(message)); };
-  const int context = options_.context_length;
-  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
-  if (request.prompt.empty()) return bad("prompt is empty; at least one token is needed");
-  for (const TokenId token : request.prompt) {
-    if (!vocabulary_->contains(token)) {
-      return bad(fmt::format("prompt holds the token {}; ids go from 0 to {}", token, vocabulary_->size() - 1));
-    }
-  }
-  BATCHWRIGHT_RETURN_IF_ERROR(check_range("max_tokens", request.max_tokens, 0, INT32_MAX));
-  if (prompt_tokens + (request.max_tokens > 0 ? 1 : 0) > context) {
-    return bad(fmt::format("the prompt has {} tokens; the context of {} leaves room for at most {}", prompt_tokens,
-                           context, request.max_tokens > 0 ? context - 1 : context));
-  }
-  BATCHWRIGHT_RETURN_IF_ERROR(check_range("n", request.n, 1, 1 << 16));
-  BATCHWRIGHT_RETURN_IF_ERROR(check_range("min_tokens", request.min_tokens, 0, INT32_MAX));
-  BATCHWRIGHT_RETURN_IF_ERROR(check_range("top_logprobs", request.top_logprobs, -1, vocabulary_->size()));
-  for (const TokenId token : request.stop_token_ids) {
-    if (!vocabulary_->contains(token)) {
-      return bad(fmt::format("stop_token_ids holds {}; ids go from 0 to {}", token, vocabulary_->size() - 1));
-    }
-  }
-  return validate_sampling(request.sampling, vocabulary_->size());
+Result<std::shared_ptr<const TokenTrie>> EngineImpl::trie_of(const std::shared_ptr<const AllowedAnswers>& answers) {
+  if (answers == last_answers_) return last_trie_;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(TokenTrie trie, make_trie(*answers, *vocabulary_));
+  last_trie_ = std::make_shared<const TokenTrie>(std::move(trie));
+  last_answers_ = answers;
+  return last_trie_;
 }
 
 std::vector<TokenId> EngineImpl::tokenize(std::string_view text, bool trusted) const {
@@ -219,73 +208,133 @@ std::vector<TokenId> EngineImpl::tokenize(std::string_view text, bool trusted) c
 void EngineImpl::submit(Request request) {
   auto state = std::make_unique<RequestState>();
   state->completion.id = request.id;
-  Status status = validate(request);
+  Status status = check_request(request, *vocabulary_, options_.context_length);
   if (status.ok() && requests_.contains(request.id)) {
     status = invalid_argument(fmt::format("the request id {} is in use", request.id));
   }
-  if (status.ok()) {
-    auto stops = StopStrings::make(request.stop_strings);
-    status = stops.status();
-    if (stops.ok()) state->stop_strings = std::move(*stops);
-  }
+  state->request = std::move(request);
+  if (status.ok()) status = prepare(*state);
   if (!status.ok()) {
     state->completion.status = std::move(status);
     ended_.push_back(std::move(state->completion));
     return;
   }
-  state->request = std::move(request);
-  state->completion.prompt_tokens = static_cast<int>(state->request.prompt.size());
-  if (state->request.prompt_logprobs) state->completion.prompt_logprobs.resize(state->request.prompt.size());
   RequestState& kept = *state;
   requests_.emplace(kept.request.id, std::move(state));
   kept.open_choices = kept.request.n;
   for (int choice = 0; choice < kept.request.n; ++choice) start_choice(kept, choice);
-  if (kept.open_choices == 0) finish(kept, {});
+  start_paths(kept);
+  if (kept.done()) finish(kept, {});
+}
+
+// What a valid request needs before its choices start.
+Status EngineImpl::prepare(RequestState& state) {
+  const Request& request = state.request;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(state.stop_strings, StopStrings::make(request.stop_strings));
+  state.completion.prompt_tokens = static_cast<int>(request.prompt.size());
+  if (request.prompt_logprobs) state.completion.prompt_logprobs.resize(request.prompt.size());
+  if (request.allowed_answers == nullptr) return {};
+  BATCHWRIGHT_ASSIGN_OR_RETURN(state.trie, trie_of(request.allowed_answers));
+  BATCHWRIGHT_RETURN_IF_ERROR(check_answers(request, *state.trie, options_.context_length));
+  if (request.answer_logprobs) {
+    state.scorer = std::make_unique<AnswerScorer>(*state.trie, vocabulary_->end_of_generation(), row_kernels(isa_));
+  }
+  return {};
 }
 
 void EngineImpl::start_choice(RequestState& state, int choice) {
   const Request& request = state.request;
   const int room = options_.context_length - static_cast<int>(request.prompt.size());
   const bool scored = request.prompt_logprobs && choice == 0;
-  auto& own = *state.choices.emplace_back(std::make_unique<ChoiceState>(
-      request, choice, std::min(request.max_tokens, room), state.stop_strings, *vocabulary_, row_kernels(isa_)));
+  auto& own = *state.choices.emplace_back(
+      std::make_unique<ChoiceState>(request, choice, std::min(request.max_tokens, room), state.stop_strings,
+                                    state.trie.get(), *vocabulary_, row_kernels(isa_)));
+  bool ended = false;
   if (request.max_tokens == 0 && !scored) {
     own.end_empty();
+    ended = true;
+  } else if (state.scorer == nullptr || choice > 0) {
+    // The scorer's first row is that of the first choice.
+    ended = own.take_forced();
+  }
+  const std::vector<TokenId>& begun = own.choice().tokens;
+  const std::lock_guard lock(stats_mutex_);
+  stats_.generated_tokens += own.generated();
+  if (ended) {
     state.sequences.push_back(-1);
     --state.open_choices;
     return;
   }
   SequenceSpec spec;
   spec.prompt = request.prompt;
+  spec.prompt.insert(spec.prompt.end(), begun.begin(), begun.end());
+  spec.answer_tokens = static_cast<int>(begun.size());
   spec.full_logits = own.needs_logits();
   spec.prompt_logits_from = scored ? 0 : -1;
   const int64_t sequence = scheduler_->add(std::move(spec));
   state.sequences.push_back(sequence);
   sequences_.emplace(sequence, SequenceRef{&state, choice});
-  const std::lock_guard lock(stats_mutex_);
   stats_.prompt_tokens += static_cast<int64_t>(request.prompt.size());
 }
 
-void EngineImpl::end_sequence(RequestState& state, int choice) {
-  int64_t& sequence = state.sequences[static_cast<size_t>(choice)];
-  if (sequence < 0) return;
+// Each of the scorer's paths is a sequence of its own that begins like the choices'; so many at once as can run.
+void EngineImpl::start_paths(RequestState& state) {
+  if (state.scorer == nullptr) return;
+  const auto& paths = state.scorer->paths();
+  const auto at_once = static_cast<size_t>(options_.max_batch);
+  for (size_t& p = state.paths_started; p < paths.size() && state.path_sequences.size() < at_once; ++p) {
+    const std::vector<TokenId> tokens = state.trie->path(paths[p].last);
+    SequenceSpec spec;
+    spec.prompt = state.request.prompt;
+    spec.prompt.insert(spec.prompt.end(), tokens.begin(), tokens.end());
+    spec.answer_tokens = paths[p].length;
+    spec.full_logits = true;
+    spec.prompt_logits_from = static_cast<int>(state.request.prompt.size()) + paths[p].owned_from - 1;
+    const int64_t sequence = scheduler_->add(std::move(spec));
+    state.path_sequences.emplace(p, sequence);
+    sequences_.emplace(sequence, SequenceRef{&state, -1, static_cast<int>(p)});
+  }
+}
+
+void EngineImpl::end_sequence(RequestState& state, int64_t sequence) {
   state.completion.prompt_tokens_computed += scheduler_->prompt_rows(sequence);
   scheduler_->remove(sequence);
   sequences_.erase(sequence);
+}
+
+void EngineImpl::end_choice(RequestState& state, int choice) {
+  int64_t& sequence = state.sequences[static_cast<size_t>(choice)];
+  if (sequence < 0) return;
+  end_sequence(state, sequence);
   sequence = -1;
   --state.open_choices;
+}
+
+void EngineImpl::end_path(RequestState& state, size_t path) {
+  end_sequence(state, state.path_sequences.at(path));
+  state.path_sequences.erase(path);
+}
+
+void EngineImpl::end_all(RequestState& state) {
+  for (size_t choice = 0; choice < state.sequences.size(); ++choice) end_choice(state, static_cast<int>(choice));
+  while (!state.path_sequences.empty()) end_path(state, state.path_sequences.begin()->first);
 }
 
 void EngineImpl::cancel(uint64_t request_id) {
   const auto it = requests_.find(request_id);
   if (it == requests_.end()) return;
-  for (int choice = 0; choice < it->second->request.n; ++choice) end_sequence(*it->second, choice);
+  end_all(*it->second);
   requests_.erase(it);
 }
 
 // Ends a request, with an error or (an OK status) as it is.
 void EngineImpl::finish(RequestState& state, Status status) {
-  for (size_t choice = 0; choice < state.sequences.size(); ++choice) end_sequence(state, static_cast<int>(choice));
+  end_all(state);
+  if (status.ok() && state.scorer != nullptr) {
+    auto logprobs = state.scorer->result(*state.request.allowed_answers);
+    status = logprobs.status();
+    if (logprobs.ok()) state.completion.answer_logprobs = std::move(*logprobs);
+  }
   if (status.ok()) {
     for (auto& choice : state.choices) state.completion.choices.push_back(std::move(choice->choice()));
   } else {
@@ -307,6 +356,10 @@ void EngineImpl::consume_logits(int worker, int index, std::span<float> logits) 
   const int position = step_->positions[static_cast<size_t>(row.row)];
   const auto next = static_cast<size_t>(position) + 1;
   const RowKernels& kernels = row_kernels(isa_);
+  if (ref.path >= 0) {
+    outcome.status = score_path(ref, position + 1, logits);
+    return;
+  }
   if (next < state.request.prompt.size()) {
     auto logprobs =
         token_logprobs(logits, state.request.prompt[next], std::max(0, state.request.top_logprobs), kernels);
@@ -316,10 +369,24 @@ void EngineImpl::consume_logits(int worker, int index, std::span<float> logits) 
   }
   if (state.request.max_tokens == 0) return;
   const ChoiceState& choice = *state.choices[static_cast<size_t>(ref.choice)];
-  auto sampled = choice.sampler().sample(logits, static_cast<int>(next), choice.suppressed(),
-                                         sampler_scratch_[static_cast<size_t>(worker)]);
+  if (state.scorer != nullptr && ref.choice == 0 && next == state.request.prompt.size()) {
+    outcome.status = state.scorer->score(TokenTrie::kRoot, logits);
+    if (!outcome.status.ok()) return;
+  }
+  auto sampled = choice.sample(logits, static_cast<int>(next), sampler_scratch_[static_cast<size_t>(worker)]);
   outcome.status = sampled.status();
   if (sampled.ok()) outcome.sampled = std::move(*sampled);
+}
+
+// The row after the first `known` tokens of a path's sequence.
+Status EngineImpl::score_path(const SequenceRef& ref, int known, std::span<const float> logits) const {
+  const RequestState& state = *ref.request;
+  const AnswerScorer::Path& path = state.scorer->paths()[static_cast<size_t>(ref.path)];
+  TokenTrie::Node node = path.last;
+  for (int left = state.completion.prompt_tokens + path.length - known; left > 0; --left) {
+    node = state.trie->parent(node);
+  }
+  return state.scorer->score(node, logits);
 }
 
 Result<std::vector<Completion>> EngineImpl::step() {
@@ -367,11 +434,10 @@ void EngineImpl::collect_rows(const Step& step, const ForwardResult& result) {
     if (it == sequences_.end()) continue;
     const SequenceRef ref = it->second;
     RequestState& state = *ref.request;
-    ChoiceState& choice = *state.choices[static_cast<size_t>(ref.choice)];
     Outcome& outcome = outcomes_[i];
     const int next = step.positions[static_cast<size_t>(row.row)] + 1;
     if (!row.full) {
-      auto sampled = choice.sampler().sample_argmax(result.argmax[i], next);
+      auto sampled = state.choices[static_cast<size_t>(ref.choice)]->sample_argmax(result.argmax[i], next);
       outcome.status = sampled.status();
       if (sampled.ok()) outcome.sampled = std::move(*sampled);
     }
@@ -379,25 +445,37 @@ void EngineImpl::collect_rows(const Step& step, const ForwardResult& result) {
       finish(state, outcome.status);
       continue;
     }
-    if (next < state.completion.prompt_tokens) continue;  // a score of the prompt
-    bool ended = false;
-    if (state.request.max_tokens == 0) {
-      choice.end_empty();
-      ended = true;
+    if (ref.path >= 0) {
+      const auto path = static_cast<size_t>(ref.path);
+      if (next < state.completion.prompt_tokens + state.scorer->paths()[path].length) continue;
+      end_path(state, path);
+      start_paths(state);
     } else {
-      const TokenId token = outcome.sampled.token;
-      ended = choice.take(std::move(outcome.sampled));
-      if (!ended) {
-        scheduler_->append(row.sequence, token);
-        scheduler_->set_full_logits(row.sequence, choice.needs_logits());
-      }
-      const std::lock_guard lock(stats_mutex_);
-      ++stats_.generated_tokens;
+      if (next < state.completion.prompt_tokens) continue;  // a score of the prompt
+      if (!hand_on(row.sequence, ref, std::move(outcome.sampled))) continue;
+      end_choice(state, ref.choice);
     }
-    if (!ended) continue;
-    end_sequence(state, ref.choice);
-    if (state.open_choices == 0) finish(state, {});
+    if (state.done()) finish(state, {});
   }
+}
+
+// Gives a choice its token; true where the choice has ended.
+bool EngineImpl::hand_on(int64_t sequence, const SequenceRef& ref, SampledToken sampled) {
+  ChoiceState& choice = *ref.request->choices[static_cast<size_t>(ref.choice)];
+  if (ref.request->request.max_tokens == 0) {
+    choice.end_empty();
+    return true;
+  }
+  const auto known = choice.choice().tokens.size();
+  const int generated = choice.generated();
+  const bool ended = choice.take(std::move(sampled));
+  if (!ended) {
+    scheduler_->append(sequence, std::span(choice.choice().tokens).subspan(known));
+    scheduler_->set_full_logits(sequence, choice.needs_logits());
+  }
+  const std::lock_guard lock(stats_mutex_);
+  stats_.generated_tokens += choice.generated() - generated;
+  return ended;
 }
 
 StepLimit EngineImpl::step_limit() const {
@@ -460,10 +538,10 @@ Result<std::vector<float>> EngineImpl::score(std::span<const TokenId> tokens, in
   spec.prompt_logits_from = first - 1;
   const int64_t sequence = scheduler_->add(std::move(spec));
   Status failure;
-  for (int64_t computed = 0; computed < size - 1 && failure.ok();) {
+  for (bool ended = false; !ended && failure.ok();) {
     const Step& step = scheduler_->plan();
     BATCHWRIGHT_CHECK(step.rows() > 0);
-    computed += step.rows();
+    ended = step.positions.back() == size - 2;
     std::vector<Status> statuses(step.logits.size());
     const ForwardResult& result = model_->forward(step, [&](int /*worker*/, int index, std::span<float> logits) {
       const auto target =

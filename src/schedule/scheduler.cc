@@ -24,7 +24,7 @@ int64_t Scheduler::add(SequenceSpec spec) {
   auto s = std::make_unique<Sequence>();
   s->id = next_id_++;
   s->tokens = std::move(spec.prompt);
-  s->prompt_length = static_cast<int>(s->tokens.size());
+  s->known_length = static_cast<int>(s->tokens.size());
   s->spec = std::move(spec);
   const int64_t id = s->id;
   waiting_.emplace(id, std::move(s));
@@ -41,7 +41,11 @@ void Scheduler::remove(int64_t sequence) {
   }
 }
 
-void Scheduler::append(int64_t sequence, TokenId token) { running_.at(sequence)->tokens.push_back(token); }
+void Scheduler::append(int64_t sequence, std::span<const TokenId> tokens) {
+  BATCHWRIGHT_CHECK(!tokens.empty());
+  Sequence& s = *running_.at(sequence);
+  s.tokens.insert(s.tokens.end(), tokens.begin(), tokens.end());
+}
 
 void Scheduler::set_full_logits(int64_t sequence, bool full) { running_.at(sequence)->spec.full_logits = full; }
 
@@ -108,10 +112,13 @@ void Scheduler::plan_prefills() {
   }
 }
 
-// Takes what the tree holds of the sequence's tokens. The last known token is always computed: its logits are wanted.
+// Takes what the tree holds of the sequence's tokens. Positions whose logits are wanted are always computed: the last
+// known one among them.
 bool Scheduler::waits_for_prefix(Sequence& s) {
-  if (!shares(s) || s.computed % kPagePositions != 0) return false;
-  const int limit = (static_cast<int>(s.tokens.size()) - 1) / kPagePositions;
+  if (!options_.share_prefixes || s.computed % kPagePositions != 0) return false;
+  const int last = static_cast<int>(s.tokens.size()) - 1;
+  const int from = s.spec.prompt_logits_from;
+  const int limit = (from < 0 ? last : std::min(last, from)) / kPagePositions;
   const bool waits = cache_.adopt_prefix(s.table, s.tokens, limit) == PageCache::Prefix::kWait;
   s.computed = std::max(s.computed, s.table.published() * kPagePositions);
   return waits;
@@ -161,15 +168,15 @@ int Scheduler::add_run(Sequence& s, int wanted) {
   for (int i = 0; i < count; ++i) {
     const int position = s.computed + i;
     const bool last = position + 1 == static_cast<int>(s.tokens.size());
-    const bool prompt = position < s.prompt_length;
-    const bool scored = prompt && s.spec.prompt_logits_from >= 0 && position >= s.spec.prompt_logits_from;
+    const int from = s.spec.prompt_logits_from;
+    const bool scored = from >= 0 && position >= from && position < s.known_length;
     if (last || scored) step_.logits.push_back({step_.rows(), s.id, s.spec.full_logits || scored});
     step_.tokens.push_back(s.tokens[static_cast<size_t>(position)]);
     step_.positions.push_back(position);
     for (int c = 0; c < cache_.classes(); ++c) {
       step_.classes[static_cast<size_t>(c)].write_pages.push_back(s.table.page(c, position / kPagePositions));
     }
-    if (prompt) ++s.prompt_rows;
+    if (position < s.known_length - s.spec.answer_tokens) ++s.prompt_rows;
   }
   s.planned = count;
   budget_ -= count;
@@ -202,7 +209,7 @@ void Scheduler::commit() {
     Sequence& s = *it->second;
     s.computed += run.count;
     s.planned = 0;
-    if (shares(s)) cache_.publish(s.table, s.tokens, s.computed);
+    if (options_.share_prefixes) cache_.publish(s.table, s.tokens, s.computed);
     cache_.leave_window(s.table, s.computed);
   }
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "batchwright/request.h"
@@ -20,10 +21,11 @@ struct SchedulerOptions {
 };
 
 struct SequenceSpec {
-  std::vector<TokenId> prompt;  // not empty
+  std::vector<TokenId> prompt;  // what is known from the beginning; not empty
+  int answer_tokens = 0;        // of these, so many at the end belong to the answer: prompt_rows() leaves them out
   bool full_logits = false;     // whole rows of logits at the end of what is known, not just the argmax
-  // First position of the prompt from which on every position gives a whole row of logits; such a sequence shares
-  // nothing. -1: none.
+  // First position of the prompt from which on every position gives a whole row of logits; pages that reach beyond it
+  // are not taken from others. -1: none.
   int prompt_logits_from = -1;
 };
 
@@ -43,8 +45,9 @@ class Scheduler {
   // Frees all that the sequence holds. Before commit(): nothing of the step that is under way is shared.
   void remove(int64_t sequence);
 
-  // The next token of a sequence whose known tokens are all computed.
-  void append(int64_t sequence, TokenId token);
+  // The next tokens (at least one) of a sequence whose known tokens are all computed: several are computed as one run,
+  // of which the last gives logits.
+  void append(int64_t sequence, std::span<const TokenId> tokens);
   void set_full_logits(int64_t sequence, bool full);
 
   // Plans the next step; it stays valid until the next call. Without rows where there is nothing to do.
@@ -59,7 +62,7 @@ class Scheduler {
   // Of the step planned last.
   bool out_of_tokens() const { return budget_ == 0; }
   bool out_of_pages() const { return out_of_pages_; }
-  // Rows of prompts planned since the start.
+  // Rows of the sequence's prompt planned since the start.
   int64_t prompt_rows(int64_t sequence) const;
 
  private:
@@ -67,7 +70,7 @@ class Scheduler {
     int64_t id = 0;
     SequenceSpec spec;
     std::vector<TokenId> tokens;  // prompt and what was appended
-    int prompt_length = 0;
+    int known_length = 0;         // spec.prompt's
     int computed = 0;
     int planned = 0;  // rows in the step under way
     int64_t prompt_rows = 0;
@@ -77,7 +80,6 @@ class Scheduler {
   };
   using Queue = std::map<int64_t, std::unique_ptr<Sequence>>;
 
-  bool shares(const Sequence& s) const { return options_.share_prefixes && s.spec.prompt_logits_from < 0; }
   bool waits_for_prefix(Sequence& s);
   bool fits(const Sequence& s) const;
   bool preempt_youngest_after(int64_t id);

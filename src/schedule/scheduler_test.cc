@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 namespace batchwright {
@@ -82,7 +83,7 @@ TEST(Scheduler, EverySequenceEndsAndSeesItsOwnTokensAlone) {
     options.prefill_first = below(3) == 0;
     const int budget = std::max(options.max_batch, options.max_batch_tokens);
     // From what one sequence alone needs to plenty.
-    std::vector<PageClassSpec> classes = {{0, 7 + below(30)}};
+    std::vector<PageClassSpec> classes = {{0, 9 + below(30)}};
     if (windowed) classes.push_back({window, (window + budget + 63) / 64 + 2 + below(20)});
     PageCache cache(classes);
     Scheduler scheduler(options, cache);
@@ -91,14 +92,20 @@ TEST(Scheduler, EverySequenceEndsAndSeesItsOwnTokensAlone) {
     std::map<int64_t, std::vector<TokenId>> tokens;
     std::map<int64_t, size_t> ends;
     std::set<int64_t> open;
+    // Of sequences that want logits of their prompt: the positions that have given none yet, as [first, end).
+    std::map<int64_t, std::pair<int, int>> wanted;
+    int64_t next_id = 0;
     int to_add = 14;
     for (int turn = 0; turn < 20000 && (to_add > 0 || !open.empty()); ++turn) {
       if (to_add > 0 && below(3) == 0) {
         SequenceSpec spec;
         const int length = 1 + below(260);
         for (int i = 0; i < length; ++i) spec.prompt.push_back(i % 64 == 63 ? below(2) : i / 64);
-        if (below(10) == 0) spec.prompt_logits_from = 0;
+        if (below(6) == 0) spec.prompt_logits_from = below(2) == 0 ? 0 : below(static_cast<uint32_t>(length));
+        spec.answer_tokens = below(4) == 0 ? below(static_cast<uint32_t>(length)) : 0;
         const auto prompt = spec.prompt;
+        if (spec.prompt_logits_from >= 0) wanted[next_id] = {spec.prompt_logits_from, length};
+        ++next_id;
         const int64_t id = scheduler.add(std::move(spec));
         tokens[id] = prompt;
         ends[id] = std::min<size_t>(kLongest, prompt.size() + 1 + static_cast<size_t>(below(90)));
@@ -117,14 +124,22 @@ TEST(Scheduler, EverySequenceEndsAndSeesItsOwnTokensAlone) {
       scheduler.commit();
       for (const LogitsRow& row : step.logits) {
         const auto next = static_cast<size_t>(step.positions[static_cast<size_t>(row.row)]) + 1;
+        if (const auto it = wanted.find(row.sequence); it != wanted.end() && row.full) {
+          // Ascending; again from the beginning after a preemption.
+          if (static_cast<int>(next) == it->second.first + 1) ++it->second.first;
+        }
         if (next < tokens[row.sequence].size()) continue;
         if (next >= ends[row.sequence] || below(150) == 0) {
+          if (const auto it = wanted.find(row.sequence); it != wanted.end()) {
+            ASSERT_EQ(it->second.first, it->second.second) << "seed " << seed << ": logits of the prompt are missing";
+          }
           scheduler.remove(row.sequence);
           open.erase(row.sequence);
         } else {
-          const TokenId token = below(2);
-          scheduler.append(row.sequence, token);
-          tokens[row.sequence].push_back(token);
+          std::vector<TokenId> more;
+          for (int i = below(5) == 0 ? 1 + below(100) : 1; i > 0; --i) more.push_back(below(2));
+          scheduler.append(row.sequence, more);
+          tokens[row.sequence].insert(tokens[row.sequence].end(), more.begin(), more.end());
         }
       }
     }
@@ -153,6 +168,35 @@ TEST(Scheduler, ASharedPrefixIsComputedOnce) {
     scheduler.commit();
   }
   EXPECT_EQ(rows, 192 + 8 * 9);
+}
+
+// What an answer's sequence computes is there for one that wants logits of later positions.
+TEST(Scheduler, LogitsOfTheEndLeaveTheBeginningShared) {
+  PageCache cache({{0, 100}});
+  SchedulerOptions options;
+  options.max_batch = 8;
+  options.max_batch_tokens = 512;
+  Scheduler scheduler(options, cache);
+  SequenceSpec spec;
+  spec.prompt.assign(200, 7);
+  scheduler.add(spec);
+  spec.prompt.insert(spec.prompt.end(), {1, 2, 3});
+  spec.answer_tokens = 3;
+  spec.prompt_logits_from = 200;
+  const int64_t scored = scheduler.add(spec);
+  int rows = 0;
+  std::vector<int> positions;
+  for (int turn = 0; turn < 3; ++turn) {
+    const Step& step = scheduler.plan();
+    rows += step.rows();
+    for (const LogitsRow& row : step.logits) {
+      if (row.sequence == scored) positions.push_back(step.positions[static_cast<size_t>(row.row)]);
+    }
+    scheduler.commit();
+  }
+  EXPECT_EQ(rows, 200 + 203 - 192);
+  EXPECT_EQ(positions, (std::vector<int>{200, 201, 202}));
+  EXPECT_EQ(scheduler.prompt_rows(scored), 8) << "the answer's tokens are not counted";
 }
 
 }  // namespace

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <memory>
 #include <random>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -18,8 +20,35 @@
 namespace batchwright {
 namespace {
 
+// The same request with an answer out of a list; some strings are the beginnings of others, some long and alone.
+Request listed_request(uint64_t id, Request r, std::mt19937& random, const std::vector<TokenId>& plain) {
+  r.id = id;
+  r.min_tokens = 0;
+  r.ignore_eos = false;
+  r.stop_strings.clear();
+  std::set<std::vector<TokenId>> all;
+  for (size_t count = 1 + random() % 8; all.size() < count;) {
+    std::vector<TokenId> one;
+    for (size_t t = 1 + random() % 4; t > 0; --t) one.push_back(plain[random() % 3]);
+    for (size_t t = random() % 4 == 0 ? 70 : 0; t > 0; --t) one.push_back(plain[random() % plain.size()]);
+    all.insert(std::move(one));
+  }
+  AllowedAnswers answers;
+  r.max_tokens = 1;
+  for (const auto& tokens : all) {
+    answers.push_back({"answer " + std::to_string(answers.size()), tokens});
+    r.max_tokens = std::max(r.max_tokens, static_cast<int>(tokens.size()));
+  }
+  r.allowed_answers = std::make_shared<const AllowedAnswers>(std::move(answers));
+  r.answer_logprobs = id % 2 == 0;
+  return r;
+}
+
+constexpr uint64_t kListed = 24;
+constexpr uint64_t kRequests = 64 + kListed;
+
 // 64 requests of different lengths, with common beginnings, greedy and sampled, n of 1 and 3, with and without
-// log-probabilities, penalties, filters, stop strings.
+// log-probabilities, penalties, filters, stop strings; then kListed with answers out of lists.
 std::vector<Request> sample_requests(const Vocabulary& vocabulary) {
   std::mt19937 random(20240607);
   std::vector<TokenId> plain;
@@ -55,6 +84,7 @@ std::vector<Request> sample_requests(const Vocabulary& vocabulary) {
     if (i % 13 == 8) r.stop_strings = {"e"};
     requests.push_back(std::move(r));
   }
+  for (uint64_t i = 64; i < 64 + kListed; ++i) requests.push_back(listed_request(i, requests[i - 64], random, plain));
   return requests;
 }
 
@@ -68,6 +98,10 @@ std::string fingerprint(const Completion& c) {
   std::ostringstream out;
   out << c.id << ' ' << static_cast<int>(c.status.code()) << ' ' << c.status.message() << " prompt " << c.prompt_tokens;
   for (const TokenLogprobs& logprobs : c.prompt_logprobs) print(out, logprobs);
+  for (const AnswerLogprob& answer : c.answer_logprobs) {
+    out << ' ' << answer.text << ':' << std::bit_cast<uint32_t>(answer.logprob) << '/'
+        << std::bit_cast<uint32_t>(answer.probability);
+  }
   for (const Choice& choice : c.choices) {
     out << " |" << static_cast<int>(choice.finish_reason) << ' ' << choice.generated_tokens << ' ' << choice.text;
     for (const TokenId id : choice.tokens) out << ' ' << id;
@@ -157,7 +191,8 @@ TEST_P(SameBytes, InEverySetting) {
 
   EngineStats shared;
   const auto expected = run(path(), {"reference", plenty()}, &shared);
-  ASSERT_EQ(expected.size(), 64U);
+  ASSERT_EQ(expected.size(), kRequests);
+  for (const auto& [id, line] : expected) ASSERT_NE(line.find(" 0  prompt"), std::string::npos) << line;
   EXPECT_LT(shared.prompt_tokens_computed, shared.prompt_tokens) << "the common beginnings are meant to be shared";
   for (Setting& setting : settings) {
     EngineStats stats;
