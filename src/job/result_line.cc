@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "base/json_writer.h"
 
 namespace batchwright {
@@ -26,8 +27,16 @@ void begin_response(JsonWriter& out, int status_code, const Hash128& hash) {
   out.key("body");
 }
 
-void end_line(JsonWriter& out) {
+// The end of "response", and what comes after it.
+void end_line(JsonWriter& out, const CarriedColumns& columns) {
   out.end_object();
+  if (!columns.values.empty()) {
+    BATCHWRIGHT_CHECK(columns.names.size() == columns.values.size());
+    out.key("columns");
+    out.begin_object();
+    for (size_t i = 0; i < columns.names.size(); ++i) out.member(columns.names[i], columns.values[i]);
+    out.end_object();
+  }
   out.key("error");
   out.null();
   out.end_object();
@@ -49,7 +58,8 @@ Hash128 row_hash(const RowError& error, int64_t line) {
 }
 
 std::string result_line(const std::string& custom_id, const Hash128& hash, const ResponseShape& shape,
-                        const Completion& completion, const PromptEncoder& encoder, const ResultContext& context) {
+                        const Completion& completion, const PromptEncoder& encoder, const ResultContext& context,
+                        const CarriedColumns& columns) {
   std::string line;
   JsonWriter out(line);
   begin_line(out, custom_id, hash);
@@ -59,20 +69,20 @@ std::string result_line(const std::string& custom_id, const Hash128& hash, const
   identity.created = context.created;
   identity.system_fingerprint = context.system_fingerprint;
   append_response_body(out, shape, identity, completion, encoder);
-  end_line(out);
+  end_line(out, columns);
   line += '\n';
   return line;
 }
 
 std::string error_line(const std::optional<std::string>& custom_id, const Hash128& hash, int64_t line,
-                       const RequestError& error) {
+                       const RequestError& error, const CarriedColumns& columns) {
   std::string text;
   JsonWriter out(text);
   begin_line(out, custom_id, hash);
   out.member("line", line);
   begin_response(out, error.status_code, hash);
   append_error_body(out, error);
-  end_line(out);
+  end_line(out, columns);
   text += '\n';
   return text;
 }

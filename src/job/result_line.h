@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/hash.h"
@@ -23,12 +24,20 @@ struct ResultContext {
   std::string system_fingerprint;
 };
 
+// Values of a table's row that its line repeats, as "columns":{NAME:VALUE,...} before "error". As many values as names;
+// no values: no such member.
+struct CarriedColumns {
+  std::span<const std::string> names;
+  std::span<const std::string> values;
+};
+
 // With its line feed.
 std::string result_line(const std::string& custom_id, const Hash128& hash, const ResponseShape& shape,
-                        const Completion& completion, const PromptEncoder& encoder, const ResultContext& context);
+                        const Completion& completion, const PromptEncoder& encoder, const ResultContext& context,
+                        const CarriedColumns& columns = {});
 
 // With its line feed.
 std::string error_line(const std::optional<std::string>& custom_id, const Hash128& hash, int64_t line,
-                       const RequestError& error);
+                       const RequestError& error, const CarriedColumns& columns = {});
 
 }  // namespace batchwright
