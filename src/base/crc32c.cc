@@ -71,8 +71,8 @@ uint32_t base::crc32c_portable(std::string_view data, uint32_t crc) {
 
 uint32_t crc32c(std::string_view data, uint32_t crc) {
 #if defined(__x86_64__)
-  static const bool has_instruction = __builtin_cpu_supports("sse4.2") != 0;
-  if (has_instruction) return crc32c_sse42(data, crc);
+  static const bool kHasInstruction = __builtin_cpu_supports("sse4.2") != 0;
+  if (kHasInstruction) return crc32c_sse42(data, crc);
 #endif
   return base::crc32c_portable(data, crc);
 }

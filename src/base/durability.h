@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace batchwright {
@@ -74,6 +75,9 @@ class FileHistory {
 };
 
 struct MemoryFile {
+  MemoryFile() = default;
+  explicit MemoryFile(FileHistory file) : history(std::move(file)) {}
+
   FileHistory history;
   bool locked = false;
 };
