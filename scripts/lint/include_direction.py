@@ -23,6 +23,7 @@ ISA_HEADERS = {"immintrin.h", "x86intrin.h", "avxintrin.h", "avx2intrin.h"}
 THIRD_PARTIES = {
     "simdjson": {"base"},
     "xxhash": {"base"},
+    "zlib": {"base"},
     "zstd": {"base"},
     "pcre2": {"text"},
     "utf8proc": {"text"},
