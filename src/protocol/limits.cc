@@ -20,6 +20,8 @@ std::span<const LimitEntry> limit_table() {
       {"--limit-stop-strings", "entries of stop", &L::stop_strings, 0, 10'000},
       {"--limit-stop-bytes", "bytes of one entry of stop", &L::stop_bytes, 1, 65536},
       {"--limit-stop-token-ids", "entries of stop_token_ids", &L::stop_token_ids, 0, 1'000'000},
+      {"--limit-choices", "entries of choice", &L::choices, 1, 1'000'000},
+      {"--limit-choice-bytes", "bytes of one entry of choice", &L::choice_bytes, 1, 65536},
       {"--limit-top-logprobs", "likeliest tokens shown beside each token (top_logprobs, logprobs)", &L::top_logprobs, 0,
        1000},
       {"--limit-template-steps", "statements and expressions of one rendering of the chat template", &L::template_steps,

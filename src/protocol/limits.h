@@ -18,6 +18,8 @@ struct ProtocolLimits {
   int64_t stop_strings = 64;
   int64_t stop_bytes = 1024;
   int64_t stop_token_ids = 256;
+  int64_t choices = 4096;
+  int64_t choice_bytes = 1024;
   int64_t top_logprobs = 20;
   int64_t template_steps = 2'000'000;
   int64_t template_call_depth = 50;

@@ -35,6 +35,10 @@ class ModelPromptEncoder : public PromptEncoder {
     return tokenizer_.encode(text, {.parse_special = false, .add_bos = add_bos, .add_eos = false});
   }
 
+  std::vector<TokenId> encode_answer(std::string_view text) const override {
+    return tokenizer_.encode(text, {.parse_special = false, .add_space_prefix = false});
+  }
+
   Result<std::vector<TokenId>> encode_chat(const ChatPrompt& prompt) const override {
     if (!template_.ok()) return template_.status();
     ChatInputs inputs;

@@ -7,6 +7,7 @@
 
 #include "protocol/body_reader.h"
 #include "protocol/chat_messages.h"
+#include "protocol/choice_fields.h"
 #include "protocol/refused_fields.h"
 #include "protocol/sampling_fields.h"
 
@@ -45,14 +46,20 @@ class Preparer {
     for (std::string& name : body_.unread()) out_.ignored_fields.push_back(std::move(name));
   }
 
+  void read_generation_fields(int lowest_max_tokens, int default_max_tokens) {
+    answers_ = read_choice(body_, context_, request());
+    if (answers_) default_max_tokens = answers_->tokens_max();
+    read_sampling_fields(body_, seed_key_, context_, lowest_max_tokens, default_max_tokens, request());
+    if (answers_) check_fields_beside_choice(body_, *answers_, request());
+  }
+
   void prepare_chat() {
     ChatPrompt prompt;
     prompt.messages = read_messages(body_, limits(), out_.ignored_fields);
     prompt.tools = read_tools(body_, limits());
     prompt.arguments = read_template_arguments(body_);
     if (const auto add = body_.boolean("add_generation_prompt")) prompt.add_generation_prompt = *add;
-    read_sampling_fields(body_, seed_key_, context_, 1, context_.defaults.max_tokens.value_or(context_.context_length),
-                         request());
+    read_generation_fields(1, context_.defaults.max_tokens.value_or(context_.context_length));
     const bool logprobs = body_.boolean("logprobs").value_or(false);
     const auto top = body_.integer("top_logprobs", 0, limits().top_logprobs);
     if (top && *top > 0 && !logprobs) {
@@ -76,8 +83,7 @@ class Preparer {
     const auto logprobs = body_.integer("logprobs", 0, limits().top_logprobs);
     const bool scored = echo && logprobs;
     const bool add_bos = body_.boolean("add_special_tokens").value_or(true);
-    read_sampling_fields(body_, seed_key_, context_, scored ? 0 : 1,
-                         context_.defaults.max_tokens.value_or(kCompletionMaxTokens), request());
+    read_generation_fields(scored ? 0 : 1, context_.defaults.max_tokens.value_or(kCompletionMaxTokens));
     const JsonValue* const prompt = body_.any("prompt");
     finish_fields();
     if (logprobs) request().top_logprobs = static_cast<int>(*logprobs);
@@ -147,9 +153,14 @@ class Preparer {
 
   void set_prompt(std::vector<TokenId> tokens, std::string_view field) {
     // A context that is full leaves no place for an answer.
-    const int places = context_.context_length - (request().max_tokens > 0 ? 1 : 0);
+    const int places = context_.context_length - (answers_ ? answers_->tokens_max() : request().max_tokens > 0 ? 1 : 0);
     if (tokens.empty()) {
       body_.refuse(field, "is empty; at least one token is needed", "out_of_range");
+    } else if (answers_ && tokens.size() > static_cast<size_t>(std::max(places, 0))) {
+      body_.refuse(field,
+                   fmt::format("is {} tokens long and the longest string of choice {}; the context holds {}",
+                               tokens.size(), answers_->tokens_max(), context_.context_length),
+                   "context_length_exceeded");
     } else if (tokens.size() > static_cast<size_t>(std::max(places, 0))) {
       body_.refuse(field,
                    fmt::format("is {} tokens long; the context holds {}, the answer's included", tokens.size(),
@@ -164,6 +175,7 @@ class Preparer {
   std::string_view seed_key_;
   const ProtocolContext& context_;
   PreparedRequest out_;
+  std::shared_ptr<const AnswerList> answers_;  // null: anything may be answered
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // From a request's JSON body to what the engine runs.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "base/json.h"
 #include "batchwright/request.h"
+#include "protocol/answer_lists.h"
 #include "protocol/limits.h"
 #include "protocol/prompt_encoder.h"
 #include "protocol/request_error.h"
@@ -26,6 +28,10 @@ struct RequestDefaults {
   int min_tokens = 0;
   bool ignore_eos = false;
   std::vector<std::string> stop_strings;
+  // The strings that an answer may be; none: anything. max_tokens, min_tokens, ignore_eos and stop_strings of these
+  // defaults are not for rows with such a list, whether it is their own or this one.
+  std::vector<std::string> choice;
+  bool choice_logprobs = false;
 };
 
 struct ProtocolContext {
@@ -35,6 +41,8 @@ struct ProtocolContext {
   std::string model_name;
   RequestDefaults defaults;
   ProtocolLimits limits;
+  // Shared by all who prepare with this context.
+  std::shared_ptr<AnswerLists> answer_lists = std::make_shared<AnswerLists>();
 };
 
 // What of a request its response needs.

@@ -331,6 +331,109 @@ TEST_F(PrepareRequestTest, FieldsThatWouldChangeTheMeaningAreRefused) {
   request(chat(R"("functions":[],"use_beam_search":false,"mirostat":0,"length_penalty":1.0,"modalities":["text"])"));
 }
 
+TEST_F(PrepareRequestTest, AnswersOutOfAList) {
+  const auto outcome = chat(R"("choice":["library","game","gamer"],"choice_logprobs":true,"temperature":0)");
+  const Request& r = request(outcome);
+  ASSERT_NE(r.allowed_answers, nullptr);
+  ASSERT_EQ(r.allowed_answers->size(), 3U);
+  EXPECT_EQ(r.allowed_answers->at(1).text, "game");
+  EXPECT_EQ(r.allowed_answers->at(1).tokens, (std::vector<TokenId>{'g', 'a', 'm', 'e'}));
+  EXPECT_TRUE(r.answer_logprobs);
+  EXPECT_EQ(r.max_tokens, 7);
+  EXPECT_TRUE(std::get<PreparedRequest>(outcome).ignored_fields.empty());
+  EXPECT_FALSE(request(completion(R"("choice":["a"])")).answer_logprobs);
+  EXPECT_EQ(request(completion(R"("guided_choice":["a","b"])")).allowed_answers->size(), 2U);
+  EXPECT_EQ(request(completion(R"("choice":null)")).allowed_answers, nullptr);
+}
+
+TEST_F(PrepareRequestTest, WhenToStopIsDecidedByTheList) {
+  defaults_.max_tokens = 2;
+  defaults_.stop_strings = {"END"};
+  defaults_.ignore_eos = true;
+  defaults_.min_tokens = 1;
+  const auto outcome = chat(R"("choice":["library","game"])");
+  const Request& r = request(outcome);
+  EXPECT_EQ(r.max_tokens, 7);
+  EXPECT_TRUE(r.stop_strings.empty());
+  EXPECT_FALSE(r.ignore_eos);
+  EXPECT_EQ(r.min_tokens, 0);
+  // Values that change nothing are no contradiction.
+  EXPECT_EQ(request(chat(R"("choice":["ab"],"stop":[],"min_tokens":0,"ignore_eos":false,"max_tokens":50)")).max_tokens,
+            2);
+}
+
+TEST_F(PrepareRequestTest, ListsOfTheCommandLineGiveWayToTheRow) {
+  defaults_.choice = {"yes", "no"};
+  defaults_.choice_logprobs = true;
+  EXPECT_EQ(request(chat("")).allowed_answers->at(0).text, "yes");
+  EXPECT_TRUE(request(chat("")).answer_logprobs);
+  EXPECT_FALSE(request(chat(R"("choice_logprobs":false)")).answer_logprobs);
+  EXPECT_EQ(request(chat(R"("choice":["maybe"])")).allowed_answers->at(0).text, "maybe");
+  defaults_.choice = {"yes", "yes"};
+  EXPECT_NE(refused(chat(""), "choice[1]").find("\"yes\""), std::string::npos);
+  defaults_.choice.clear();
+  EXPECT_FALSE(request(chat("")).answer_logprobs) << "without a list there is nothing to have probabilities";
+}
+
+TEST_F(PrepareRequestTest, EqualListsAreOneObject) {
+  const ProtocolContext context{encoder_, context_length_, "the-model", defaults_, limits_};
+  const auto answers = [&](const char* body) {
+    return request(prepare_request(Endpoint::kCompletions, parse_json(body).value(), "row", context)).allowed_answers;
+  };
+  const auto first = answers(R"({"prompt":"a","choice":["x","y"]})");
+  EXPECT_EQ(answers(R"({"prompt":"b","choice":["x","y"]})"), first);
+  const auto second = answers(R"({"prompt":"b","choice":["y","x"]})");
+  EXPECT_NE(second, first);
+  EXPECT_EQ(second->at(0).text, "y");
+  EXPECT_EQ(first->at(0).text, "x");
+}
+
+TEST_F(PrepareRequestTest, RefusalsOfLists) {
+  const auto message = [&](const std::string& fields, const std::string& param) {
+    return refused(completion(fields), param);
+  };
+  EXPECT_EQ(message(R"("choice":"a")", "choice"), R"(choice is "a" (string); it must be an array)");
+  EXPECT_EQ(message(R"("choice":[])", "choice"), "choice is empty; at least one string is needed");
+  EXPECT_EQ(message(R"("choice":["a",5])", "choice[1]"), "choice[1] is 5 (integer); it must be a string");
+  message(R"("choice":["a",null])", "choice[1]");
+  message(R"("choice":["a",["b"]])", "choice[1]");
+  message(R"("choice":["a",""])", "choice[1]");
+  message(R"("guided_choice":[""])", "guided_choice[0]");
+  EXPECT_EQ(message(R"("choice":["a","b","a"])", "choice[2]"),
+            R"(choice[2] is "a", like choice[0]; each string may stand once)");
+  EXPECT_EQ(message(R"("choice":["?1","b","?2"])", "choice[2]"),
+            R"(choice[2] is "?2"; the model has the same tokens for choice[0], "?1")");
+  message(R"("choice":["a"],"guided_choice":["a"])", "guided_choice");
+  message(R"("choice_logprobs":true)", "choice_logprobs");
+  message(R"("choice":["a"],"choice_logprobs":1)", "choice_logprobs");
+  request(completion(R"("choice_logprobs":false)"));
+
+  EXPECT_EQ(message(R"("choice":["a"],"stop":"x")", "stop"), R"(stop is "x"; it cannot be combined with choice)");
+  message(R"("choice":["a"],"stop":["x"])", "stop");
+  message(R"("choice":["a"],"stop_token_ids":[5])", "stop_token_ids");
+  message(R"("choice":["a"],"min_tokens":1)", "min_tokens");
+  message(R"("choice":["a"],"ignore_eos":true)", "ignore_eos");
+  EXPECT_EQ(message(R"("choice":["a","long","more"],"max_tokens":3)", "max_tokens"),
+            R"(max_tokens is 3; the longest string of choice, "long", has 4 tokens)");
+  message(R"("choice":["long"],"max_completion_tokens":3)", "max_completion_tokens");
+  request(completion(R"("choice":["long"],"max_tokens":4)"));
+
+  context_length_ = 10;
+  const std::string seven = R"({"prompt":[1,2,3,4,5,6,7],"choice":)";
+  request(prepare(Endpoint::kCompletions, seven + R"(["abc"]})"));
+  const auto outcome = prepare(Endpoint::kCompletions, seven + R"(["abcd"]})");
+  EXPECT_EQ(refused(outcome, "prompt"),
+            "prompt is 7 tokens long and the longest string of choice 4; the context holds 10");
+  EXPECT_EQ(std::get<RequestError>(outcome).code, "context_length_exceeded");
+
+  limits_.choices = 2;
+  EXPECT_EQ(message(R"("choice":["a","b","c"])", "choice"),
+            "choice is an array of 3; at most 2 are allowed (--limit-choices)");
+  limits_.choice_bytes = 2;
+  EXPECT_EQ(message(R"("choice":["a","abc"])", "choice[1]"),
+            "choice[1] is 3 bytes long; at most 2 are allowed (--limit-choice-bytes)");
+}
+
 TEST_F(PrepareRequestTest, UnknownFieldsAreIgnoredAndListed) {
   const auto outcome = chat(R"("stream":true,"foo":{"bar":[1]},"user":"u","metadata":{},"store":true,"baz":null)");
   request(outcome);

@@ -31,6 +31,9 @@ class PromptEncoder {
   // Control tokens written in the text stay text. add_bos: begins with BOS where the vocabulary asks for it.
   virtual std::vector<TokenId> encode_text(std::string_view text, bool add_bos) const = 0;
 
+  // The text by itself, as it is spelled within an answer: nothing goes before it.
+  virtual std::vector<TokenId> encode_answer(std::string_view text) const = 0;
+
   // Rendered by the chat template and tokenised; only what the template itself wrote becomes control tokens. Begins
   // with one BOS where template or vocabulary want one. kUnsupported where there is no usable template; otherwise the
   // template's refusal (text/chat_template.h).

@@ -46,7 +46,6 @@ constexpr auto kRefused = std::to_array<RefusedField>({
     {"json_schema", Neutral::kNothing},
     {"guided_json", Neutral::kNothing},
     {"guided_regex", Neutral::kNothing},
-    {"guided_choice", Neutral::kNothing},
     {"guided_grammar", Neutral::kNothing},
     {"structured_outputs", Neutral::kNothing},
     {"logits_processors", Neutral::kEmpty},

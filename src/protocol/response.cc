@@ -134,6 +134,19 @@ class CompletionLogprobs {
   std::vector<Entry> tokens_;
 };
 
+void append_answer_logprobs(JsonWriter& out, std::span<const AnswerLogprob> answers) {
+  out.key("choice_logprobs");
+  out.begin_array();
+  for (const AnswerLogprob& answer : answers) {
+    out.begin_object();
+    out.member("text", answer.text);
+    out.member("logprob", printable(answer.logprob));
+    out.member("probability", answer.probability);
+    out.end_object();
+  }
+  out.end_array();
+}
+
 void append_chat_choice(JsonWriter& out, const ResponseShape& shape, const Choice& choice,
                         const PromptEncoder& encoder) {
   out.key("message");
@@ -188,6 +201,7 @@ void append_response_body(JsonWriter& out, const ResponseShape& shape, const Res
       append_completion_choice(out, shape, completion, choice, encoder);
     }
     out.member("finish_reason", finish_reason_name(choice.finish_reason));
+    if (!completion.answer_logprobs.empty()) append_answer_logprobs(out, completion.answer_logprobs);
     out.end_object();
   }
   out.end_array();

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 
 #include "protocol/testing/byte_prompt_encoder.h"
@@ -45,6 +46,18 @@ TEST(Response, ChatWithTwoChoices) {
             "{\"index\":1,\"message\":{\"role\":\"assistant\",\"content\":\"say \\\"\\n\xEF\xBF\xBD\"},"
             R"("logprobs":null,"finish_reason":"length"}],)"
             R"("usage":{"prompt_tokens":5,"completion_tokens":6,"total_tokens":11},"system_fingerprint":"fp"})");
+}
+
+TEST(Response, ProbabilitiesOfAListStandInEachChoice) {
+  Completion completion = one_choice();
+  completion.choices.push_back(completion.choices.front());
+  completion.answer_logprobs = {{"hi", -0.25F, 0.75F}, {"\"ho\"", -std::numeric_limits<float>::infinity(), 0.0F}};
+  const std::string text = body({}, completion);
+  const std::string list = R"("finish_reason":"stop","choice_logprobs":[{"text":"hi","logprob":-0.25,"probability":)"
+                           R"(0.75},{"text":"\"ho\"","logprob":-9999.0,"probability":0.0}]})";
+  const size_t first = text.find(list);
+  ASSERT_NE(first, std::string::npos) << text;
+  EXPECT_NE(text.find(list, first + 1), std::string::npos);
 }
 
 TEST(Response, ChatLogprobs) {

@@ -162,9 +162,11 @@ void read_sampling_fields(BodyReader& body, std::string_view seed_key, const Pro
   const ProtocolLimits& limits = context.limits;
   const int vocabulary_size = context.encoder.vocabulary_size();
   request.sampling = context.defaults.sampling;
-  request.stop_strings = context.defaults.stop_strings;
-  request.ignore_eos = context.defaults.ignore_eos;
-  request.min_tokens = context.defaults.min_tokens;
+  if (request.allowed_answers == nullptr) {
+    request.stop_strings = context.defaults.stop_strings;
+    request.ignore_eos = context.defaults.ignore_eos;
+    request.min_tokens = context.defaults.min_tokens;
+  }
 
   read_distribution(body, request.sampling);
   read_logit_bias(body, limits, vocabulary_size, request.sampling);

@@ -142,6 +142,7 @@ std::vector<TokenId> Tokenizer::encode_spans(std::span<const TextSpan> spans, co
   out.reserve(text.size() / 4 + 8);
   if (options.add_bos && vocabulary_->add_bos()) out.push_back(*vocabulary_->bos());
   const size_t first = out.size();
+  const bool space_prefix = options.add_space_prefix && vocabulary_->add_space_prefix();
 
   size_t fragment = 0;
   auto trusted = prompt.trusted.begin();
@@ -157,12 +158,12 @@ std::vector<TokenId> Tokenizer::encode_spans(std::span<const TextSpan> spans, co
       ++at;
       continue;
     }
-    encode_fragment(*session, text.substr(fragment, at - fragment), vocabulary_->add_space_prefix(), out);
+    encode_fragment(*session, text.substr(fragment, at - fragment), space_prefix, out);
     out.push_back(match.id);
     at += match.size;
     fragment = at;
   }
-  encode_fragment(*session, text.substr(fragment), vocabulary_->add_space_prefix(), out);
+  encode_fragment(*session, text.substr(fragment), space_prefix, out);
 
   if (first > 0 && out.size() > first && out[first] == out[0]) out.erase(out.begin());
   if (options.add_eos && vocabulary_->add_eos()) out.push_back(*vocabulary_->eos());

@@ -30,6 +30,8 @@ struct EncodeOptions {
   bool add_bos = false;
   // Put EOS last where the vocabulary asks for it.
   bool add_eos = false;
+  // False: no space goes before the text even where the vocabulary puts one there.
+  bool add_space_prefix = true;
 };
 
 // Immutable; all functions may be called from any number of threads at once.

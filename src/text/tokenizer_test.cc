@@ -100,6 +100,8 @@ TEST(SpmTokenizer, SpacePrefix) {
   EXPECT_THAT(pieces(*t, "a"), ElementsAre("\u2581a"));
   EXPECT_THAT(pieces(*t, "a<eos>a", {.parse_special = true}), ElementsAre("\u2581a", "<eos>", "\u2581a"));
   EXPECT_THAT(t->encode(""), IsEmpty());
+  EXPECT_THAT(pieces(*t, "a", {.add_space_prefix = false}), ElementsAre("a"));
+  EXPECT_THAT(pieces(*t, " a", {.add_space_prefix = false}), ElementsAre("\u2581a"));
 }
 
 TEST(SpmTokenizer, WithoutBytesARunOfUnknownCharactersIsOneToken) {

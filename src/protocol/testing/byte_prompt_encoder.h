@@ -29,6 +29,13 @@ class BytePromptEncoder : public PromptEncoder {
     return tokens;
   }
 
+  std::vector<TokenId> encode_answer(std::string_view text) const override {
+    std::vector<TokenId> tokens;
+    // Texts that begin with ? stand for those that a vocabulary cannot spell: nothing tells them apart.
+    append(tokens, text.starts_with('?') ? "?" : text);
+    return tokens;
+  }
+
   // Each message: its role, a colon, its content, kEndOfMessage.
   Result<std::vector<TokenId>> encode_chat(const ChatPrompt& prompt) const override {
     if (!chat_failure.ok()) return chat_failure;
