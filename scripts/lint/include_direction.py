@@ -57,7 +57,7 @@ def closure(table: dict[str, set[str]], room: str) -> set[str]:
 
 
 def kind_of(path: Path) -> str:
-    if re.search(r"_test\.cc$|_test_[a-z_]+\.h$|(^|/)test(ing)?_[a-z_]+\.(h|cc)$", str(path)) or "tests" in path.parts:
+    if re.search(r"_test\.cc$|_test_[a-z_]+\.h$|(^|/)test(ing)?_[a-z_]+\.(h|cc)$", str(path)) or {"tests", "testing"} & set(path.parts):
         return "test"
     return "bench" if path.name.endswith("_bench.cc") else "source"
 

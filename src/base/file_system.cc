@@ -1,5 +1,7 @@
 #include "base/file_system.h"
 
+#include <vector>
+
 #include "base/status_macros.h"
 
 namespace batchwright {
@@ -16,6 +18,19 @@ Status write_file_atomically(FileSystem& files, const std::string& path, std::st
     return status;
   }
   return files.sync_folder_of(path);
+}
+
+Result<Hash128> hash_file(FileSystem& files, const std::string& path) {
+  constexpr size_t kPieceBytes = size_t{4} << 20;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto file, files.open_read(path));
+  Hasher128 hasher;
+  std::vector<char> piece(kPieceBytes);
+  for (uint64_t offset = 0;;) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const size_t count, file->read_at(offset, piece));
+    hasher.update(std::string_view(piece.data(), count));
+    offset += count;
+    if (count < piece.size()) return hasher.digest();
+  }
 }
 
 }  // namespace batchwright

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/hash.h"
 #include "batchwright/status.h"
 
 namespace batchwright {
@@ -89,5 +90,8 @@ class FileSystem {
 
 // Writes a whole file so that a reader sees the old content or the new one, never a part: path.tmp, synced, renamed.
 Status write_file_atomically(FileSystem& files, const std::string& path, std::string_view content);
+
+// hash128 of all that is in the file.
+Result<Hash128> hash_file(FileSystem& files, const std::string& path);
 
 }  // namespace batchwright

@@ -37,8 +37,9 @@ double share_saved(const JobProgress& progress) {
 // Below 0: not known yet.
 double seconds_left(const JobProgress& progress) {
   const int64_t done = progress.rows_ok + progress.rows_failed;
-  if (done == 0 || progress.seconds <= 0) return -1;
-  return progress.seconds / static_cast<double>(done) * static_cast<double>(progress.rows_total - done);
+  const int64_t done_now = done - progress.rows_resumed;
+  if (done_now == 0 || progress.seconds <= 0) return -1;
+  return progress.seconds / static_cast<double>(done_now) * static_cast<double>(progress.rows_total - done);
 }
 
 std::string format_time(double seconds) {
@@ -93,6 +94,7 @@ std::string progress_event(const JobProgress& progress, size_t memory_bytes) {
   out.begin_object();
   out.member("event", "progress");
   out.member("rows_total", progress.rows_total);
+  out.member("rows_resumed", progress.rows_resumed);
   out.member("rows_ok", progress.rows_ok);
   out.member("rows_failed", progress.rows_failed);
   out.member("seconds", progress.seconds);

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/file_system.h"
+#include "base/hash.h"
 #include "base/json_writer.h"
 #include "base/status_macros.h"
 #include "batchwright/engine.h"
@@ -48,49 +50,82 @@ bool is_date(const std::string& text) {
   return true;
 }
 
+// A word as a shell must be given it.
+std::string quoted(const std::string& word) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+// The command that goes on with what this one began.
+std::string resuming_command(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) {
+    if (word == "--overwrite" || word == "--restart" || word == "--retry-failed" || word == "--resume") continue;
+    out += quoted(word) + ' ';
+  }
+  return out + "--resume";
+}
+
 class RunCommand : public Command {
  public:
-  explicit RunCommand(CLI::App& app);
+  RunCommand(CLI::App& app, std::vector<std::string> command_line);
   int run() override;
 
  private:
   void add_files(CLI::App& command);
+  void add_starts(CLI::App& command);
+  void add_tables(CLI::App& command);
   void add_defaults(CLI::App& command);
   void add_limits(CLI::App& command);
 
   Result<JobOutcome> run_job();
-  Result<std::unique_ptr<PromptEncoder>> make_encoder(const Engine& engine);
-  Status check_options() const;
+  std::unique_ptr<PromptEncoder> make_encoder(const Engine& engine) const;
+  Status check_options();
+  bool speaks() const { return !quiet_ && !json_; }
   int fail(const Status& status) const;
+  void print_notes(const Job& job) const;
   void print_summary(const JobReport& report) const;
   void print_event(const char* event, const JobReport& report, int code) const;
 
+  const std::vector<std::string> command_line_;
   std::unique_ptr<FileSystem> files_ = posix_file_system();
-  std::string model_;
   JobOptions job_;
+  bool was_finished_ = false;
+  bool resume_ = false;
+  bool restart_ = false;
+  bool overwrite_ = false;
+  int sync_milliseconds_ = 200;
+  std::string input_format_;
+  std::string url_;
   EngineFlags engine_;
   bool no_share_ = false;
   bool quiet_ = false;
   bool json_ = false;
   std::string template_path_;
-  std::string date_;
   int max_tokens_ = 0;
 };
 
-RunCommand::RunCommand(CLI::App& app) {
+RunCommand::RunCommand(CLI::App& app, std::vector<std::string> command_line) : command_line_(std::move(command_line)) {
   CLI::App& command = *app.add_subcommand("run", "Answer every row of a job");
   set_examples(
       command,
       "  batchwright run rows.jsonl -m model.gguf -o answers.jsonl\n"
-      "  batchwright run rows.jsonl -m model.gguf -o answers.jsonl --ordered --temperature 0 --max-tokens 64\n"
+      "  batchwright run rows.jsonl.gz -m model.gguf -o answers.jsonl --ordered --temperature 0 --max-tokens 64\n"
+      "  batchwright run mails.csv -m model.gguf -o sorted.csv --prompt 'Subject: {subject}' --choice spam,other\n"
       "  head -n 20 rows.jsonl | batchwright run - -m model.gguf -o -\n"
       "\n"
       "A row is a line of JSON: {\"custom_id\": \"a\", \"method\": \"POST\", \"url\": \"/v1/chat/completions\",\n"
       "\"body\": {\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}}, or the body alone, or\n"
-      "{\"prompt\": \"Once upon a time\"}. Rows that fail go to OUTPUT.errors.jsonl, a report to\n"
-      "OUTPUT.report.json. Exit code: 0 all rows are fine, 3 some failed, 2 usage, 65 bad input,\n"
-      "66 no such file, 74 reading or writing failed, 75 interrupted, 1 another error.");
+      "{\"prompt\": \"Once upon a time\"}; or a record of a table, with --prompt. Rows that fail go to\n"
+      "OUTPUT.errors.jsonl, a report to OUTPUT.report.json. What ended too early, by Ctrl-C, a crash or a\n"
+      "full disk, goes on with the same command. Exit code: 0 all rows are fine, 3 some failed, 2 usage,\n"
+      "65 bad input, 66 no such file, 74 reading or writing failed, 75 interrupted, 1 another error.");
   add_files(command);
+  add_starts(command);
+  add_tables(command);
   engine_.add_to(command, true);
   command.add_flag("--no-share", no_share_, "Compute equal beginnings of prompts each time; for measuring");
   add_defaults(command);
@@ -98,15 +133,58 @@ RunCommand::RunCommand(CLI::App& app) {
 }
 
 void RunCommand::add_files(CLI::App& command) {
-  command.add_option("JOB", job_.input, "The rows, JSON Lines; - is standard input")->required();
-  command.add_option("-m,--model", model_, "The model, a GGUF file")->required();
-  command.add_option("-o,--output", job_.output, "The answers; - is standard output, failed rows included")->required();
+  command.add_option("JOB", job_.input, "The rows: JSON Lines, CSV or TSV, also .gz or .zst; - is standard input")
+      ->required();
+  command.add_option("-m,--model", job_.model_path, "The model, a GGUF file")->required();
+  command
+      .add_option("-o,--output", job_.output,
+                  "The answers, a table where it ends in .csv; - is standard output, failed rows included")
+      ->required();
   command.add_flag("--ordered", job_.ordered, "Answers in the order of the rows");
   command.add_option("--limit", job_.limit, "Only the first N rows")->check(CLI::Range(int64_t{1}, INT64_MAX));
-  command.add_flag("--overwrite", job_.overwrite, "Replace output that is there");
   command.add_option("--report", job_.report, "Where the report goes (default: OUTPUT.report.json)");
   command.add_flag("--quiet", quiet_, "Print errors only");
   command.add_flag("--json", json_, "Print progress as JSON Lines");
+}
+
+void RunCommand::add_starts(CLI::App& command) {
+  const std::string group = "What an earlier run left";
+  CLI::Option* const resume =
+      command.add_flag("--resume", resume_, "Go on with an unfinished job; an error where there is none")->group(group);
+  CLI::Option* const restart =
+      command.add_flag("--restart", restart_, "Move the files of earlier runs aside and start over")->group(group);
+  command.add_flag("--overwrite", overwrite_, "Replace output that is there, unless it is this job unfinished")
+      ->group(group)
+      ->excludes(resume)
+      ->excludes(restart);
+  resume->excludes(restart);
+  command.add_flag("--retry-failed", job_.retry_failed, "Run rows that failed again; limits may be higher now")
+      ->group(group)
+      ->excludes(restart);
+  command
+      .add_option("--sync-interval", sync_milliseconds_,
+                  "Milliseconds between two writes to the disk: what a crash may make to be computed again")
+      ->check(CLI::Range(0, 60'000))
+      ->capture_default_str()
+      ->group(group);
+}
+
+void RunCommand::add_tables(CLI::App& command) {
+  const std::string group = "For rows of a table";
+  command.add_option("--prompt", job_.format.prompt, "The message, as 'Classify: {title}' with columns in braces")
+      ->group(group);
+  command.add_option("--system", job_.format.system, "The system message, with columns in the same way")->group(group);
+  command.add_option("--url", url_, "/v1/chat/completions (default) or /v1/completions")
+      ->check(CLI::IsMember({"/v1/chat/completions", "/v1/completions"}))
+      ->group(group);
+  command.add_option("--id", job_.format.id_column, "The column that holds custom_id (default: row-N)")->group(group);
+  command.add_option("--carry", job_.format.carry, "Columns to repeat beside the answers, as title,date")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(group);
+  command.add_option("--input-format", input_format_, "jsonl, csv or tsv (default: by the name's end)")
+      ->check(CLI::IsMember({"jsonl", "csv", "tsv"}))
+      ->group(group);
 }
 
 void RunCommand::add_defaults(CLI::App& command) {
@@ -151,7 +229,7 @@ void RunCommand::add_defaults(CLI::App& command) {
       ->group(group);
   command.add_option("--chat-template", template_path_, "A file with a chat template instead of the model's")
       ->group(group);
-  command.add_option("--date", date_, "What templates that ask for the date get, as 2026-01-31")->group(group);
+  command.add_option("--date", job_.date, "What templates that ask for the date get, as 2026-01-31")->group(group);
   command.add_flag("--created", job_.stamp_created, "\"created\" is the time of the start instead of 0")->group(group);
 }
 
@@ -164,50 +242,69 @@ void RunCommand::add_limits(CLI::App& command) {
   }
 }
 
-Status RunCommand::check_options() const {
-  if (!date_.empty() && !is_date(date_)) {
-    return invalid_argument(fmt::format("--date is \"{}\"; it must be like 2026-01-31 or 2026-01-31T23:59:00", date_));
+// The rest of the options' checks, and what follows from them.
+Status RunCommand::check_options() {
+  if (!job_.date.empty() && !is_date(job_.date)) {
+    return invalid_argument(
+        fmt::format("--date is \"{}\"; it must be like 2026-01-31 or 2026-01-31T23:59:00", job_.date));
   }
   for (const std::string& stop : job_.defaults.stop_strings) {
     if (stop.empty()) return invalid_argument("--stop is empty; it needs at least one character");
   }
+  if (max_tokens_ > 0) job_.defaults.max_tokens = max_tokens_;
+  if (restart_) job_.start = JobStart::kRestart;
+  if (resume_) job_.start = JobStart::kResume;
+  if (overwrite_) job_.start = JobStart::kOverwrite;
+  job_.sync_seconds = sync_milliseconds_ / 1000.0;
+  job_.format.kind = input_format_ == "csv"     ? RowFileKind::kCsv
+                     : input_format_ == "tsv"   ? RowFileKind::kTsv
+                     : input_format_ == "jsonl" ? RowFileKind::kJsonLines
+                                                : row_file_kind(job_.input);
+  if (url_ == "/v1/completions") job_.format.endpoint = Endpoint::kCompletions;
+  // Before standard input is consumed.
+  BATCHWRIGHT_RETURN_IF_ERROR(files_->open_read(job_.model_path).status());
+  if (!template_path_.empty()) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(job_.chat_template, read_whole_file(*files_, template_path_, uint64_t{1} << 20));
+    if (job_.chat_template.empty()) return invalid_argument(template_path_ + ": is empty");
+  }
   return {};
 }
 
-Result<std::unique_ptr<PromptEncoder>> RunCommand::make_encoder(const Engine& engine) {
+std::unique_ptr<PromptEncoder> RunCommand::make_encoder(const Engine& engine) const {
   ModelPromptEncoderOptions options;
   options.limits = job_.limits;
-  if (!date_.empty()) options.date = date_;
-  if (template_path_.empty()) {
-    options.chat_template = engine.model().chat_template;
-    options.template_origin = "the model's chat template";
-  } else {
-    BATCHWRIGHT_ASSIGN_OR_RETURN(options.chat_template, read_whole_file(*files_, template_path_, uint64_t{1} << 20));
-    options.template_origin = template_path_;
-  }
+  if (!job_.date.empty()) options.date = job_.date;
+  const bool is_given = !job_.chat_template.empty();
+  options.chat_template = is_given ? job_.chat_template : engine.model().chat_template;
+  options.template_origin = is_given ? template_path_ : "the model's chat template";
   return model_prompt_encoder(engine.tokenizer(), std::move(options));
 }
 
 Result<JobOutcome> RunCommand::run_job() {
-  BATCHWRIGHT_RETURN_IF_ERROR(check_options());
   BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions engine_options, engine_.options());
   engine_options.share_prefixes = !no_share_;
-  if (max_tokens_ > 0) job_.defaults.max_tokens = max_tokens_;
-  // Before standard input is consumed.
-  for (const std::string& path : {model_, template_path_}) {
-    if (!path.empty()) BATCHWRIGHT_RETURN_IF_ERROR(files_->open_read(path).status());
+  job_.context_length = engine_options.context_length;
+  BATCHWRIGHT_RETURN_IF_ERROR(check_options());
+  JobEnvironment environment;
+  environment.seconds = steady_seconds;
+  environment.unix_time = [] { return static_cast<int64_t>(std::time(nullptr)); };
+  environment.stop_requested = stop_signalled;
+  environment.peak_memory_bytes = peak_memory_bytes;
+  environment.model_hash = [this]() -> Result<std::string> {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const Hash128 hash, hash_file(*files_, job_.model_path));
+    return hash.hex();
+  };
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto job, Job::open(*files_, job_, std::move(environment)));
+  print_notes(*job);
+  if (job->finished()) {
+    was_finished_ = true;
+    return JobOutcome{{}, *job->finished()};
   }
-  const JobEnvironment environment{steady_seconds, [] { return static_cast<int64_t>(std::time(nullptr)); },
-                                   stop_signalled, peak_memory_bytes};
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto job, Job::open(*files_, job_, environment));
-  const ProgressStyle style = choose_progress_style(quiet_, json_);
-  if (style == ProgressStyle::kBar || style == ProgressStyle::kLines) {
-    fmt::print(stderr, "{} rows; loading {}\n", job->rows(), model_);
-  }
+  if (speaks()) fmt::print(stderr, "{} rows; loading {}\n", job->rows_total(), job_.model_path);
   const double load_start = steady_seconds();
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(model_, engine_options));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto encoder, make_encoder(*engine));
-  ProgressPrinter printer(style, peak_memory_bytes);
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(job_.model_path, engine_options));
+  const auto encoder = make_encoder(*engine);
+  ProgressPrinter printer(choose_progress_style(quiet_, json_), peak_memory_bytes);
   return job->run(*engine, *encoder, steady_seconds() - load_start, &printer);
 }
 
@@ -216,6 +313,8 @@ int RunCommand::run() {
   const auto outcome = run_job();
   if (!outcome.ok()) return fail(outcome.status());
   const JobReport& report = outcome->report;
+  // Refused after all: the model is another.
+  if (report.outcome.empty()) return fail(outcome->status);
   int code = exit_code(outcome->status);
   if (code == kExitOk && report.rows_failed > 0) code = kExitRowsFailed;
   if (json_) {
@@ -225,6 +324,20 @@ int RunCommand::run() {
     if (!quiet_) print_summary(report);
   }
   return code;
+}
+
+void RunCommand::print_notes(const Job& job) const {
+  for (const std::string& note : job.notes()) {
+    if (speaks()) fmt::print(stderr, "{}\n", note);
+    if (!json_) continue;
+    std::string text;
+    JsonWriter out(text);
+    out.begin_object();
+    out.member("event", "note");
+    out.member("message", note);
+    out.end_object();
+    fmt::print(stderr, "{}\n", text);
+  }
 }
 
 int RunCommand::fail(const Status& status) const {
@@ -253,17 +366,26 @@ void RunCommand::print_event(const char* event, const JobReport& report, int cod
 }
 
 void RunCommand::print_summary(const JobReport& report) const {
-  const int64_t done = report.rows_ok + report.rows_failed;
-  const double seconds = report.seconds > 0 ? report.seconds : 1e-9;
-  fmt::print(stderr, "{} of {} rows: {} ok, {} failed, in {:.1f} s (and {:.1f} s to load the model)\n", done,
-             report.rows_total, report.rows_ok, report.rows_failed, report.seconds, report.seconds_load);
-  fmt::print(stderr, "{} prompt tokens ({} computed), {} generated: {:.0f} + {:.0f} tokens/s; {} at most\n",
-             report.prompt_tokens, report.prompt_tokens_computed, report.generated_tokens,
-             static_cast<double>(report.prompt_tokens) / seconds,
-             static_cast<double>(report.generated_tokens) / seconds,
-             format_bytes(static_cast<double>(report.peak_memory_bytes)));
-  for (const auto& [name, count] : report.ignored_fields) {
-    fmt::print(stderr, "field {} was ignored in {} rows\n", name, count);
+  if (was_finished_) {
+    fmt::print(stderr, "this job is complete: {} ok, {} failed; nothing was done\n", report.rows_ok,
+               report.rows_failed);
+  } else {
+    const int64_t done = report.rows_ok + report.rows_failed;
+    const double seconds = report.seconds > 0 ? report.seconds : 1e-9;
+    fmt::print(stderr, "{} of {} rows: {} ok, {} failed, in {:.1f} s (and {:.1f} s to load the model)\n", done,
+               report.rows_total, report.rows_ok, report.rows_failed, report.seconds, report.seconds_load);
+    if (report.attempts > 1) {
+      fmt::print(stderr, "this was run {} of the job; {} rows were done before it\n", report.attempts,
+                 report.rows_resumed);
+    }
+    fmt::print(stderr, "{} prompt tokens ({} computed), {} generated: {:.0f} + {:.0f} tokens/s; {} at most\n",
+               report.prompt_tokens, report.prompt_tokens_computed, report.generated_tokens,
+               static_cast<double>(report.prompt_tokens) / seconds,
+               static_cast<double>(report.generated_tokens) / seconds,
+               format_bytes(static_cast<double>(report.peak_memory_bytes)));
+    for (const auto& [name, count] : report.ignored_fields) {
+      fmt::print(stderr, "field {} was ignored in {} rows\n", name, count);
+    }
   }
   if (job_.output == "-") return;
   if (report.outcome == "complete") {
@@ -271,13 +393,14 @@ void RunCommand::print_summary(const JobReport& report) const {
     if (report.rows_failed > 0) fmt::print(stderr, "failed rows: {}\n", errors_path(job_.output));
     return;
   }
-  if (done > 0) fmt::print(stderr, "what is done: {}.partial\n", job_.output);
-  fmt::print(stderr, "to start over: the same command with --overwrite{}\n",
-             job_.input == "-" ? fmt::format(" and {}.input instead of -", job_.output) : "");
+  if (report.rows_ok > 0) fmt::print(stderr, "what is done: {}.partial\n", job_.output);
+  fmt::print(stderr, "to go on: {}\n", resuming_command(command_line_));
 }
 
 }  // namespace
 
-std::unique_ptr<Command> add_run_command(CLI::App& app) { return std::make_unique<RunCommand>(app); }
+std::unique_ptr<Command> add_run_command(CLI::App& app, std::vector<std::string> command_line) {
+  return std::make_unique<RunCommand>(app, std::move(command_line));
+}
 
 }  // namespace batchwright

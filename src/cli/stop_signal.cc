@@ -26,6 +26,9 @@ void watch_stop_signals() {
   // Reading standard input must not go on waiting, so calls are interrupted rather than restarted.
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  // Of a terminal that went away; nohup makes it ignored, and so it stays.
+  struct sigaction former {};
+  if (::sigaction(SIGHUP, nullptr, &former) == 0 && former.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr);
 }
 
 bool stop_signalled() { return stopping.load(); }

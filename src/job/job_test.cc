@@ -7,80 +7,17 @@
 #include <atomic>
 #include <map>
 #include <set>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/json.h"
-#include "base/memory_file_system.h"
-#include "job/testing/fake_engine.h"
-#include "protocol/testing/byte_prompt_encoder.h"
+#include "job/testing/job_fixture.h"
 
 namespace batchwright {
 namespace {
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::stringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
-
-std::string id_of(const std::string& line) {
-  const auto parsed = parse_json(line);
-  EXPECT_TRUE(parsed.ok()) << line;
-  const JsonValue* const id = parsed.ok() ? parsed->find("custom_id") : nullptr;
-  return id != nullptr && id->is_string() ? id->as_string() : "(none)";
-}
-
-class JobTest : public testing::Test {
- protected:
-  JobTest() {
-    encoder_.remember_chats = false;
-    options_.input = "job.jsonl";
-    options_.output = "out.jsonl";
-  }
-
-  static std::string rows(int count) {
-    std::string text;
-    for (int i = 0; i < count; ++i) text += fmt::format("{{\"custom_id\":\"r{}\",\"prompt\":\"text {}\"}}\n", i, i);
-    return text;
-  }
-
-  Result<std::unique_ptr<Job>> open() {
-    const JobEnvironment environment{[this] { return clock_.load(); }, [] { return int64_t{1234}; },
-                                     [this] { return stop_.load(); }, [] { return size_t{77}; }};
-    return Job::open(files_, options_, environment);
-  }
-
-  JobOutcome run() {
-    auto job = open();
-    if (!job.ok()) return {job.status(), {}};
-    return (*job)->run(engine_, encoder_, 0.5, nullptr);
-  }
-
-  JobOutcome run_rows(const std::string& content) {
-    files_.write("job.jsonl", content);
-    return run();
-  }
-
-  // The output files that there are.
-  std::set<std::string> outputs() const {
-    std::set<std::string> names;
-    for (const std::string& path : files_.paths()) {
-      if (path != "job.jsonl") names.insert(path);
-    }
-    return names;
-  }
-
-  MemoryFileSystem files_;
-  JobOptions options_;
-  FakeEngine engine_;
-  BytePromptEncoder encoder_;
-  std::atomic<double> clock_{0};
-  std::atomic<bool> stop_{false};
-};
+class JobTest : public JobFixture {};
 
 using Names = std::set<std::string>;
 
@@ -89,7 +26,7 @@ TEST_F(JobTest, EveryRowEndsOnce) {
   ASSERT_TRUE(outcome.status.ok()) << outcome.status.message();
   EXPECT_EQ(outcome.report.rows_ok, 300);
   EXPECT_EQ(outcome.report.rows_failed, 0);
-  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.report.json"}));
+  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.journal", "out.jsonl.report.json"}));
   std::map<std::string, int> seen;
   for (const std::string& line : lines_of(files_.content("out.jsonl"))) ++seen[id_of(line)];
   EXPECT_EQ(seen.size(), 300U);
@@ -140,7 +77,7 @@ TEST_F(JobTest, OrderedOutputIsInTheOrderOfTheInput) {
   EXPECT_EQ(id_of(errors[0]), "bad");
   EXPECT_EQ(id_of(errors[1]), "p");
   EXPECT_EQ(id_of(errors[2]), "(none)");
-  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.errors.jsonl", "out.jsonl.report.json"}));
+  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.errors.jsonl", "out.jsonl.journal", "out.jsonl.report.json"}));
 }
 
 TEST_F(JobTest, BadRowsFailAlone) {
@@ -232,7 +169,7 @@ TEST_F(JobTest, WhatIsThereIsNotTouched) {
     ASSERT_TRUE(files_.remove(there).ok());
   }
   options_.output = options_.input;
-  options_.overwrite = true;
+  options_.start = JobStart::kOverwrite;
   EXPECT_EQ(run_rows(rows(1)).status.code(), StatusCode::kInvalidArgument);
 }
 
@@ -241,9 +178,9 @@ TEST_F(JobTest, OverwriteReplacesAllOfAnEarlierRun) {
   files_.write("out.jsonl.errors.jsonl", "old");
   files_.write("out.jsonl.partial", "old");
   files_.write("out.jsonl.errors.jsonl.partial", "old");
-  options_.overwrite = true;
+  options_.start = JobStart::kOverwrite;
   ASSERT_TRUE(run_rows(rows(2)).status.ok());
-  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.report.json"}));
+  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.journal", "out.jsonl.report.json"}));
   EXPECT_EQ(lines_of(files_.content("out.jsonl")).size(), 2U);
 }
 
@@ -266,8 +203,8 @@ TEST_F(JobTest, StandardInputIsCopiedFirst) {
     EXPECT_EQ(files_.content("out.jsonl.input"), rows(100));
     EXPECT_TRUE((*job)->run(engine_, encoder_, 0, nullptr).status.ok());
   }
-  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.report.json"}));
-  // One that was kept from an interrupted run is not written over.
+  EXPECT_EQ(outputs(), (Names{"out.jsonl", "out.jsonl.journal", "out.jsonl.report.json"}));
+  // One whose journal is missing is not written over.
   files_.write("next.jsonl.input", "rows");
   options_.output = "next.jsonl";
   EXPECT_EQ(run().status.code(), StatusCode::kInvalidArgument);
@@ -300,12 +237,16 @@ TEST_F(JobTest, AStopLetsWhatRunsEnd) {
   EXPECT_GT(outcome.report.rows_ok, 0);
   EXPECT_LT(outcome.report.rows_ok, 100);
   EXPECT_EQ(engine_.active(), 0);
-  EXPECT_EQ(outputs(), (Names{"out.jsonl.partial", "out.jsonl.report.json"}));
+  EXPECT_EQ(outputs(), (Names{"out.jsonl.index", "out.jsonl.journal", "out.jsonl.partial", "out.jsonl.report.json"}));
   const auto lines = lines_of(files_.content("out.jsonl.partial"));
   EXPECT_EQ(static_cast<int64_t>(lines.size()), outcome.report.rows_ok);
-  // The same command does not throw away what is there.
+  // The same command goes on.
   stop_ = false;
-  EXPECT_EQ(run().status.code(), StatusCode::kInvalidArgument);
+  const JobOutcome second = run();
+  ASSERT_TRUE(second.status.ok()) << second.status.message();
+  EXPECT_EQ(second.report.rows_ok, 500);
+  EXPECT_EQ(second.report.rows_resumed, outcome.report.rows_ok);
+  EXPECT_EQ(lines_of(files_.content("out.jsonl")).size(), 500U);
 }
 
 TEST_F(JobTest, AStopWaitsTenSecondsAtMost) {
@@ -320,10 +261,10 @@ TEST_F(JobTest, AStopWaitsTenSecondsAtMost) {
   EXPECT_EQ(engine_.stats().steps, 13);
 }
 
-TEST_F(JobTest, AStopBeforeTheFirstRowLeavesNothing) {
+TEST_F(JobTest, AStopWhileTheRowsAreReadLeavesNothing) {
   stop_ = true;
   EXPECT_EQ(run_rows(rows(5)).status.code(), StatusCode::kInterrupted);
-  EXPECT_EQ(outputs(), Names{"out.jsonl.report.json"});
+  EXPECT_EQ(outputs(), Names{});
 }
 
 TEST_F(JobTest, AnEngineThatBreaksStopsTheJob) {
@@ -360,12 +301,14 @@ TEST_F(JobTest, FailingFilesNeverLookComplete) {
           JobOptions options = options_;
           options.ordered = ordered;
           const JobEnvironment environment{[] { return 0.0; }, [] { return int64_t{0}; }, [] { return false; },
-                                           [] { return size_t{0}; }};
+                                           [] { return size_t{0}; }, nullptr};
           FakeEngine engine;
           auto job = Job::open(files, options, environment);
           const Status status = job.ok() ? (*job)->run(engine, encoder_, 0, nullptr).status : job.status();
           files.set_fault(nullptr);
-          if (failed) {
+          // What a complete job no longer needs may stay.
+          const bool left_over = operation == std::string("remove") && status.ok() && files.has("out.jsonl");
+          if (failed && !left_over) {
             EXPECT_EQ(status.code(), StatusCode::kIoError) << status.message();
           } else {
             EXPECT_TRUE(status.ok()) << status.message();

@@ -14,6 +14,15 @@ double rate(double count, double seconds) { return seconds > 0 ? count / seconds
 
 }  // namespace
 
+void JobReport::add(const JournalSummary& earlier) {
+  rows_ok += earlier.rows[static_cast<size_t>(ResultKind::kAnswer)];
+  rows_failed += earlier.rows[static_cast<size_t>(ResultKind::kError)];
+  prompt_tokens += earlier.prompt_tokens;
+  prompt_tokens_computed += earlier.prompt_tokens_computed;
+  generated_tokens += earlier.generated_tokens;
+  seconds += earlier.seconds();
+}
+
 void append_report(JsonWriter& out, const JobReport& r) {
   out.begin_object();
   out.member("outcome", r.outcome);

@@ -7,6 +7,7 @@
 
 #include "base/json_writer.h"
 #include "batchwright/engine.h"
+#include "journal/journal.h"
 
 namespace batchwright {
 
@@ -32,6 +33,9 @@ struct JobReport {
   std::string limited_by;
   // Fields of rows that mean nothing to this program, and in how many rows they stood.
   std::map<std::string, int64_t> ignored_fields;
+
+  // Counts, and seconds, of earlier runs.
+  void add(const JournalSummary& earlier);
 };
 
 void append_report(JsonWriter& out, const JobReport& report);

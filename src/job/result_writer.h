@@ -2,9 +2,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <thread>
 #include <variant>
+#include <vector>
 
 #include "job/bounded_queue.h"
 #include "job/job_output.h"
@@ -19,11 +23,22 @@ struct FinishedRow {
   std::variant<Completion, RequestError> outcome;
 };
 
+// What a result looks like: a line of JSON, or of a table (failed rows are JSON in any case).
+struct ResultFormat {
+  bool is_table = false;
+  std::vector<std::string> carried;  // the columns' names
+  ResultContext context;
+};
+
+// What stands before the first answer.
+std::string result_header(bool is_table, std::span<const std::string> carried);
+
 // Owns a thread. push() waits while too many rows have not been written.
 class ResultWriter {
  public:
-  // All references must outlive the writer.
-  ResultWriter(JobOutput& output, const PromptEncoder& encoder, ResultContext context, size_t capacity);
+  // All references must outlive the writer. The output is asked to commit at least so often.
+  ResultWriter(JobOutput& output, const PromptEncoder& encoder, const ResultFormat& format, double commit_seconds,
+               size_t capacity);
   ~ResultWriter();
   ResultWriter(const ResultWriter&) = delete;
   ResultWriter& operator=(const ResultWriter&) = delete;
@@ -32,8 +47,7 @@ class ResultWriter {
 
   // Any thread. After the first failed write the rows that come are dropped, not counted.
   bool failed() const { return failed_.load(); }
-  int64_t rows_ok() const { return rows_ok_.load(); }
-  int64_t rows_failed() const { return rows_failed_.load(); }
+  ReportedRows reported() const { return output_.reported(); }
 
   // Waits until everything that was pushed is written; the first error of all.
   Status close();
@@ -44,12 +58,11 @@ class ResultWriter {
 
   JobOutput& output_;
   const PromptEncoder& encoder_;
-  const ResultContext context_;
+  const ResultFormat& format_;
+  const std::chrono::milliseconds commit_interval_;
   BoundedQueue<FinishedRow> queue_;
   Status status_;
   std::atomic<bool> failed_{false};
-  std::atomic<int64_t> rows_ok_{0};
-  std::atomic<int64_t> rows_failed_{0};
   std::jthread thread_;
 };
 

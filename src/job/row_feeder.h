@@ -23,6 +23,7 @@ struct RowName {
   int64_t line = 0;  // from 1
   std::optional<std::string> custom_id;
   Hash128 hash;
+  std::vector<std::string> carried;  // values of the table's columns that the result repeats
 };
 
 struct FedRow {
@@ -31,11 +32,12 @@ struct FedRow {
   std::vector<std::string> ignored_fields;
 };
 
-// Owns a thread that takes the rows in the file's order and stays so many ahead.
+// Owns a thread that takes the rows that are wanted in the file's order and stays so many ahead.
 class RowFeeder {
  public:
   // All arguments must outlive the feeder.
-  RowFeeder(const ReadableFile& file, const RowIndex& index, const ProtocolContext& context, size_t ahead);
+  RowFeeder(const RowFile& rows, const RowIndex& index, const std::vector<bool>& is_wanted,
+            const ProtocolContext& context, size_t ahead);
   ~RowFeeder();
   RowFeeder(const RowFeeder&) = delete;
   RowFeeder& operator=(const RowFeeder&) = delete;
@@ -51,8 +53,9 @@ class RowFeeder {
   void feed();
   Result<FedRow> prepare(int64_t row) const;
 
-  const ReadableFile& file_;
+  const RowFile& rows_;
   const RowIndex& index_;
+  const std::vector<bool>& is_wanted_;
   const ProtocolContext& context_;
   BoundedQueue<FedRow> queue_;
   Status status_;

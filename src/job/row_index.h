@@ -1,15 +1,17 @@
-// Where each row of a job stands: the result of the one pass that checks every line before the first step.
+// Where each row of a job stands: the result of the one pass that checks every record before the first step. Kept in a
+// file while the job is unfinished: docs/formats/index.md.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "base/file_system.h"
 #include "base/hash.h"
 #include "job/row.h"
-#include "protocol/limits.h"
+#include "job/row_format.h"
 
 namespace batchwright {
 
@@ -19,29 +21,53 @@ struct RowEntry {
   uint64_t offset = 0;
   uint32_t length = 0;  // kTooLong: beyond the limit on lines
   uint32_t line = 0;    // from 1
-  Hash128 key;          // of custom_id; zero where the line has none
+  Hash128 key;          // of the record's text; zero where it is too long
+
+  friend bool operator==(const RowEntry&, const RowEntry&) = default;
 };
+
+// A file of rows and how to read it. All must outlive what uses them; `name` stands in errors.
+struct RowFile {
+  const ReadableFile& file;
+  const RowFormat& format;
+  std::string name;
+};
+
+using StopRequested = std::function<bool()>;
 
 class RowIndex {
  public:
-  // `name` stands in errors. kInvalidData: the file holds no rows, two lines have the same custom_id (both are named),
-  // or it is in UTF-16. Lines that are wrong by themselves are entries like any other. `stop_requested` is asked now
-  // and then: kInterrupted.
-  static Result<RowIndex> build(const ReadableFile& file, const std::string& name, const ProtocolLimits& limits,
-                                const std::function<bool()>& stop_requested);
+  RowIndex() = default;
+
+  // kInvalidData: the file holds no rows, or two rows have the same custom_id (both are named). Records that are wrong
+  // by themselves are entries like any other. `stop_requested` is asked now and then: kInterrupted. Memory: 56 bytes a
+  // row, 32 when it is done.
+  static Result<RowIndex> build(const RowFile& rows, const StopRequested& stop_requested);
+
+  // The entries' own hash and the format's: equal for equal jobs.
+  Hash128 rows_hash(const RowFormat& format) const;
+  // The same without an index, and the number of rows: a pass over the file that parses nothing.
+  struct Fingerprint {
+    Hash128 hash;
+    int64_t rows = 0;
+  };
+  static Result<Fingerprint> fingerprint(const RowFile& rows, const StopRequested& stop_requested);
+
+  Status save(FileSystem& files, const std::string& path) const;
+  // Nothing where there is no index at the path, or one that is damaged: it can be made again.
+  static Result<std::optional<RowIndex>> load(FileSystem& files, const std::string& path);
+  // Compares every record with its entry, without parsing. kInvalidArgument names the first that differs.
+  Status check_unchanged(const RowFile& rows, const StopRequested& stop_requested) const;
 
   int64_t size() const { return static_cast<int64_t>(entries_.size()); }
   const RowEntry& operator[](int64_t row) const { return entries_[static_cast<size_t>(row)]; }
-  // Keeps the first rows.
-  void truncate(int64_t rows);
 
   // Reads and parses a row again. kInvalidData where it is no longer what it was when the index was built.
-  Result<std::variant<Row, RowError>> read(const ReadableFile& file, int64_t row, const ProtocolLimits& limits) const;
+  Result<std::variant<Row, RowError>> read(const RowFile& rows, int64_t row) const;
 
  private:
-  Status check_distinct(const ReadableFile& file, const std::string& name, const ProtocolLimits& limits) const;
-
-  std::vector<RowEntry> entries_;
+  // Grows without ever being copied.
+  std::deque<RowEntry> entries_;
 };
 
 }  // namespace batchwright

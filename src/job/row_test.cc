@@ -7,8 +7,6 @@
 #include <vector>
 
 #include "base/json_writer.h"
-#include "base/memory_file_system.h"
-#include "job/row_index.h"
 
 namespace batchwright {
 namespace {
@@ -62,71 +60,6 @@ TEST(Row, LinesThatAreNoRows) {
   const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
   EXPECT_EQ(parse("{\"prompt\":\"x\",\"foo\":" + deep + "}"), "!- ");
   EXPECT_EQ(parse(std::string(1'000'000, '{')), "!- ");
-}
-
-class RowIndexTest : public testing::Test {
- protected:
-  Result<RowIndex> build(const std::string& content, const ProtocolLimits& limits = {}) {
-    files_.write("job", content);
-    file_ = files_.open_read("job").value();
-    return RowIndex::build(*file_, "job", limits, nullptr);
-  }
-  MemoryFileSystem files_;
-  std::unique_ptr<ReadableFile> file_;
-};
-
-TEST_F(RowIndexTest, HoldsEveryLineThatIsNotEmpty) {
-  const auto index = build("\n{\"prompt\":\"a\"}\nno json\n\n{\"custom_id\":\"x\",\"prompt\":\"b\"}");
-  ASSERT_TRUE(index.ok()) << index.status().message();
-  ASSERT_EQ(index->size(), 3);
-  EXPECT_EQ((*index)[0].line, 2U);
-  EXPECT_EQ((*index)[1].line, 3U);
-  EXPECT_EQ((*index)[2].line, 5U);
-  EXPECT_EQ(std::get<Row>(index->read(*file_, 0, {}).value()).custom_id, "line-2");
-  EXPECT_TRUE(std::holds_alternative<RowError>(index->read(*file_, 1, {}).value()));
-  EXPECT_EQ(std::get<Row>(index->read(*file_, 2, {}).value()).custom_id, "x");
-}
-
-TEST_F(RowIndexTest, DuplicatesNameBothLines) {
-  const auto twice = build(R"({"custom_id":"a","prompt":""})"
-                           "\n{\"prompt\":\"\"}\n"
-                           R"({"custom_id":"a","url":"?"})"
-                           "\n"
-                           R"({"custom_id":"a","prompt":""})");
-  EXPECT_EQ(twice.status().code(), StatusCode::kInvalidData);
-  EXPECT_EQ(twice.status().message(), R"(job: lines 1 and 3 have the same custom_id, "a")");
-  // One id given, the other by the place of its row.
-  const auto generated = build("{\"custom_id\":\"line-2\",\"prompt\":\"\"}\n{\"prompt\":\"\"}");
-  EXPECT_EQ(generated.status().message(), R"(job: lines 1 and 2 have the same custom_id, "line-2")");
-  // Lines without an id are no duplicates of each other.
-  EXPECT_EQ(build("bad\nbad\nbad\n").value().size(), 3);
-}
-
-TEST_F(RowIndexTest, EmptyFiles) {
-  for (const char* const content : {"", "\n\n", "\xEF\xBB\xBF"}) {
-    EXPECT_EQ(build(content).status().code(), StatusCode::kInvalidData);
-  }
-}
-
-TEST_F(RowIndexTest, LinesThatAreTooLong) {
-  ProtocolLimits limits;
-  limits.line_bytes = 1024;
-  const auto index = build("{\"prompt\":\"" + std::string(2000, 'x') + "\"}\n{\"prompt\":\"a\"}\n", limits);
-  ASSERT_TRUE(index.ok());
-  const auto row = index->read(*file_, 0, limits);
-  const RowError& error = std::get<RowError>(row.value());
-  EXPECT_NE(error.error.message.find("1024 bytes (--limit-line-bytes)"), std::string::npos) << error.error.message;
-  EXPECT_TRUE(std::holds_alternative<Row>(index->read(*file_, 1, limits).value()));
-}
-
-TEST_F(RowIndexTest, AJobThatChangesIsNoticed) {
-  const auto index = build("{\"custom_id\":\"a\",\"prompt\":\"\"}\n");
-  files_.write("job", "{\"custom_id\":\"b\",\"prompt\":\"\"}\n");
-  const auto changed = files_.open_read("job");
-  EXPECT_EQ(index->read(**changed, 0, {}).status().code(), StatusCode::kInvalidData);
-  files_.write("job", "{\"cust");
-  const auto cut = files_.open_read("job");
-  EXPECT_EQ(index->read(**cut, 0, {}).status().code(), StatusCode::kInvalidData);
 }
 
 }  // namespace

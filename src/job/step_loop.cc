@@ -26,13 +26,13 @@ int64_t requests_ahead(const EngineOptions& options) {
 }  // namespace
 
 StepLoop::StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
-                   JobObserver* observer, int64_t rows_total)
+                   JobObserver* observer, const RowCounts& counts)
     : engine_(engine),
       feeder_(feeder),
       writer_(writer),
       environment_(environment),
       observer_(observer),
-      rows_total_(rows_total),
+      counts_(counts),
       requests_ahead_(requests_ahead(engine.options())),
       start_seconds_(environment.seconds()),
       start_stats_(engine.stats()) {}
@@ -156,9 +156,11 @@ EngineStats StepLoop::stats() const {
 void StepLoop::report_progress() {
   if (observer_ == nullptr) return;
   JobProgress progress;
-  progress.rows_total = rows_total_;
-  progress.rows_ok = writer_.rows_ok();
-  progress.rows_failed = writer_.rows_failed();
+  const ReportedRows reported = writer_.reported();
+  progress.rows_total = counts_.total;
+  progress.rows_resumed = counts_.resumed_ok + counts_.resumed_failed;
+  progress.rows_ok = counts_.resumed_ok + reported.ok;
+  progress.rows_failed = counts_.resumed_failed + reported.failed;
   progress.seconds = environment_.seconds() - start_seconds_;
   progress.prompt_tokens = prompt_tokens_done_;
   progress.prompt_tokens_computed = prompt_tokens_done_computed_;

@@ -15,6 +15,13 @@
 
 namespace batchwright {
 
+// For the progress.
+struct RowCounts {
+  int64_t total = 0;
+  int64_t resumed_ok = 0;  // by earlier runs
+  int64_t resumed_failed = 0;
+};
+
 class StepLoop {
  public:
   // How long rows that are under way may take to end once a stop is requested.
@@ -22,7 +29,7 @@ class StepLoop {
 
   // All references must outlive the loop.
   StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
-           JobObserver* observer, int64_t rows_total);
+           JobObserver* observer, const RowCounts& counts);
 
   // Until every row has been given to the writer (ok), or a stop was requested (kInterrupted), or the engine, the
   // reading or the writing failed. Leaves nothing active in the engine.
@@ -30,8 +37,6 @@ class StepLoop {
 
   // Since the loop was made.
   EngineStats stats() const;
-  // Of rows that ended, all choices.
-  int64_t prompt_tokens_done() const { return prompt_tokens_done_; }
   std::string limited_by() const { return limited_by_.name(); }
   const std::map<std::string, int64_t>& ignored_fields() const { return ignored_fields_; }
 
@@ -56,7 +61,7 @@ class StepLoop {
   ResultWriter& writer_;
   const JobEnvironment& environment_;
   JobObserver* observer_;
-  const int64_t rows_total_;
+  const RowCounts counts_;
   const int64_t requests_ahead_;
   const double start_seconds_;
   const EngineStats start_stats_;

@@ -183,9 +183,13 @@ double JournalSummary::seconds() const {
 Journal::Journal(FileSystem& files, std::string path, std::unique_ptr<WritableFile> writer)
     : files_(files), path_(std::move(path)), writer_(std::move(writer)) {}
 
-Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::string& path) {
+Result<std::unique_ptr<Journal>> Journal::lock(FileSystem& files, const std::string& path) {
   BATCHWRIGHT_ASSIGN_OR_RETURN(auto writer, files.create(path, CreateMode::kContinue));
-  std::unique_ptr<Journal> journal(new Journal(files, path, std::move(writer)));
+  return std::unique_ptr<Journal>(new Journal(files, path, std::move(writer)));
+}
+
+Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::string& path) {
+  BATCHWRIGHT_ASSIGN_OR_RETURN(auto journal, lock(files, path));
   BATCHWRIGHT_RETURN_IF_ERROR(journal->read_summary());
   return journal;
 }

@@ -66,8 +66,10 @@ struct JournalSummary {
 class Journal {
  public:
   // Locks the journal, making an empty one where there is none, before anything of it is read. kInvalidArgument where
-  // another process holds it.
+  // another process holds it; kInvalidData and kUnsupported where it is something else than a journal.
   static Result<std::unique_ptr<Journal>> open(FileSystem& files, const std::string& path);
+  // The same without looking at what is in it: as if it had not begun.
+  static Result<std::unique_ptr<Journal>> lock(FileSystem& files, const std::string& path);
 
   const std::string& path() const { return path_; }
 
