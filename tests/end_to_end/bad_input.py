@@ -68,10 +68,18 @@ FIELDS = {"max_tokens": [0, -1, 2**63, "3", 1.5, True, [1]], "temperature": [-1,
           "n": [0, -1, 10**9, "2"], "seed": ["a", 1.5], "stop": [5, [5], [""]], "logit_bias": [[1], {"x": 1}, {"1": "a"}],
           "top_k": [-7, "a"], "min_p": [2, "a"], "presence_penalty": [3, "a"], "frequency_penalty": [-3],
           "repetition_penalty": [0, "a"], "logprobs": [-1, "a"], "echo": ["yes", 1], "min_tokens": [-1, "a"],
-          "stop_token_ids": [["a"], [-1], 3], "ignore_eos": ["no"]}
+          "stop_token_ids": [["a"], [-1], 3], "ignore_eos": ["no"],
+          "choice": ["a", [], [""], ["a", 5], ["a", "a"], {"a": 1}, ["x" * 2000]], "guided_choice": [[], "a"],
+          "choice_logprobs": [True, "yes"]}
 for field, values in FIELDS.items():
     for value in values:
         bad[json.dumps({"prompt": "the", field: value}).encode()] = field
+BESIDE_CHOICE = {"stop": "x", "stop_token_ids": [1], "min_tokens": 1, "ignore_eos": True, "max_tokens": 1,
+                 "guided_choice": ["the"]}
+for field, value in BESIDE_CHOICE.items():
+    bad[json.dumps({"prompt": "the", "choice": ["the game of the library", "a"], field: value}).encode()] = field
+bad[json.dumps({"prompt": "the", "choice": [f"{i}" for i in range(5000)]}).encode()] = "--limit-choices"
+bad[json.dumps({"prompt": "the", "choice": ["a", "the " * 255]}).encode()] = "256"
 lines = list(bad) + [good, b"", {"prompt": "one more", "max_tokens": 2, "temperature": 0}]
 answers, errors, report = program.run(program.write("bad.jsonl", lines), model, *BASE, codes=(3,))
 assert len(answers) == 2, answers

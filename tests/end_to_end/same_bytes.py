@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """same_bytes.py BINARY MODEL: whole lines of output are byte-equal in every setting, on a tiny model."""
 
+import json
 import random
 import sys
 
@@ -17,7 +18,8 @@ def text(rng, words):
 
 
 def make_rows():
-    """64 rows of different lengths: greedy and sampled, n of 1 and 3, both urls, bad ones among them."""
+    """64 rows of different lengths: greedy and sampled, n of 1 and 3, both urls, bad ones among them; then 24 of them
+    with answers out of lists."""
     rng = random.Random(17)
     common = text(rng, 25)
     rows = []
@@ -47,7 +49,19 @@ def make_rows():
             if i % 6 == 2:
                 body |= {"logprobs": True, "top_logprobs": 2}
         rows.append({"custom_id": f"row-{i}", "method": "POST", "url": url, "body": body})
-    return rows
+    return rows + [listed(row, i, rng) for i, row in enumerate(rows[:24])]
+
+
+def listed(row, i, rng):
+    """The same row with an answer out of a list: words, sentences, beginnings of other strings; every other one with
+    the probabilities of all."""
+    body = {key: value for key, value in row["body"].items() if key != "max_tokens"}
+    choice = sorted({text(rng, 1 + rng.randrange(4)) for _ in range(1 + i % 7)} | {"a", "an", "an answer"})
+    rng.shuffle(choice)
+    body["choice" if i % 3 else "guided_choice"] = choice
+    if i % 2 == 0 or i % 8 == 3:
+        body["choice_logprobs"] = True
+    return row | {"custom_id": f"listed-{i}", "body": body}
 
 
 rows = make_rows()
@@ -58,8 +72,19 @@ shuffled_job = program.write("shuffled.jsonl", shuffled)
 
 base = ["--context-length", 512]
 expected, expected_errors, report = program.run(job, model, *base, "--kv-memory", "64MiB", "--ordered", codes=(3,))
-assert len(expected) + len(expected_errors) == 64
-assert len(expected_errors) == 4
+assert len(expected) + len(expected_errors) == len(rows) == 88
+assert len(expected_errors) == 5
+list_of = {row["custom_id"]: row["body"].get("choice") or row["body"].get("guided_choice") for row in rows}
+for answer in map(json.loads, expected):
+    body = answer["response"]["body"]
+    for choice in body["choices"] if list_of[answer["custom_id"]] else ():
+        said = choice["text"] if "text" in choice else choice["message"]["content"]
+        strings = list_of[answer["custom_id"]]
+        assert any(said.endswith(s) for s in strings) if "text" in choice else said in strings, answer
+        if "choice_logprobs" in choice:
+            assert [entry["text"] for entry in choice["choice_logprobs"]] == strings, answer
+            assert abs(sum(entry["probability"] for entry in choice["choice_logprobs"]) - 1) < 1e-5, answer
+assert sum(b'"choice_logprobs"' in line for line in expected) == 15
 assert report["prompt_tokens_computed"] < report["prompt_tokens"], "nothing was shared"
 
 settings = [["--max-batch", 1], ["--max-batch", 3], ["--max-batch", 64], ["--max-batch", 3, "--max-batch-tokens", 16],
