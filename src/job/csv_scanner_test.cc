@@ -85,13 +85,15 @@ TEST(CsvScanner, ReadsWhatPythonReads) {
   const nlohmann::json cases = golden();
   ASSERT_GT(cases.size(), 500U);
   std::mt19937 random(1);
+  int number = 0;
   for (const auto& one : cases) {
     const std::string text = bytes_of(one["text"]);
     const char delimiter = one["delimiter"].get<std::string>()[0];
     SCOPED_TRACE(one.dump());
-    // A border between two reads falls somewhere into the text.
+    // In a few a border between two reads falls somewhere into the text.
     const std::string padding(kReadBytes - 1 - random() % (text.size() + 1), 'p');
     for (const std::string& before : {std::string(), padding + "\n"}) {
+      if (!before.empty() && ++number % 4 != 0) continue;
       const auto records = scan(before + text, delimiter);
       const size_t first = before.empty() ? 0 : 1;
       const size_t count = one["records"].size();
@@ -113,7 +115,9 @@ TEST(CsvScanner, ReadsWhatPythonReads) {
 // With a small limit the same records come, at the same places, but for the long ones' texts.
 TEST(CsvScanner, TheLimitChangesNothingElse) {
   std::mt19937 random(2);
+  int number = 0;
   for (const auto& one : golden()) {
+    if (++number % 4 != 0) continue;
     const std::string text = bytes_of(one["text"]);
     const char delimiter = one["delimiter"].get<std::string>()[0];
     SCOPED_TRACE(one.dump());

@@ -109,12 +109,12 @@ Status Job::open_new(bool replace) {
   BATCHWRIGHT_RETURN_IF_ERROR(open_format());
   BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), environment_.stop_requested));
   if (replace) {
-    // Only now: a job that cannot run replaces nothing.
+    // Only now: a job that cannot run replaces nothing. The journal first, which no longer names what is removed.
+    BATCHWRIGHT_RETURN_IF_ERROR(begin_journal());
     for (const std::string& path : paths_.all()) {
       const bool is_new = path == paths_.journal || (path == paths_.input && is_spooled_);
       if (!is_new) BATCHWRIGHT_RETURN_IF_ERROR(files_.remove(path));
     }
-    BATCHWRIGHT_RETURN_IF_ERROR(begin_journal());
   }
   made_.push_back(paths_.index);
   BATCHWRIGHT_RETURN_IF_ERROR(index_.save(files_, paths_.index));

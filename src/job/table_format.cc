@@ -49,7 +49,7 @@ struct TableLayout {
   std::string header;  // the record
   std::vector<std::string> columns;
   TablePrompt prompt;
-  std::string system;
+  TablePrompt system;  // fills to nothing where there is none
   Endpoint endpoint = Endpoint::kChatCompletions;
   std::optional<size_t> id_column;
   std::vector<size_t> carry;
@@ -86,7 +86,7 @@ class TableFormat : public RowFormat {
     Row result;
     result.custom_id = std::move(id);
     result.endpoint = layout_.endpoint;
-    result.body = body(layout_.prompt.fill(values));
+    result.body = body(values);
     result.carried = std::move(carried);
     return result;
   }
@@ -160,23 +160,24 @@ class TableFormat : public RowFormat {
 
   // Before it is filled: a prompt that names a column many times makes much of a long value.
   std::optional<RequestError> check_prompt_size(std::span<const std::string> values) const {
-    const uint64_t bytes = layout_.prompt.filled_bytes(values);
+    const uint64_t bytes = layout_.prompt.filled_bytes(values) + layout_.system.filled_bytes(values);
     if (bytes <= static_cast<uint64_t>(limits_.prompt_bytes)) return std::nullopt;
     return record_error(fmt::format("the prompt is {} bytes long; at most {} are allowed (--limit-prompt-bytes)", bytes,
                                     limits_.prompt_bytes),
                         "prompt", "limit_exceeded");
   }
 
-  JsonValue body(std::string prompt) const {
+  JsonValue body(std::span<const std::string> values) const {
+    JsonValue prompt(layout_.prompt.fill(values));
     if (layout_.endpoint == Endpoint::kCompletions) {
-      return JsonValue(JsonValue::Object{{"prompt", JsonValue(std::move(prompt))}});
+      return JsonValue(JsonValue::Object{{"prompt", std::move(prompt)}});
     }
     JsonValue::Array messages;
     const auto add = [&](const char* role, JsonValue content) {
       messages.emplace_back(JsonValue::Object{{"role", JsonValue(role)}, {"content", std::move(content)}});
     };
-    if (!layout_.system.empty()) add("system", JsonValue(layout_.system));
-    add("user", JsonValue(std::move(prompt)));
+    if (std::string system = layout_.system.fill(values); !system.empty()) add("system", JsonValue(std::move(system)));
+    add("user", std::move(prompt));
     return JsonValue(JsonValue::Object{{"messages", JsonValue(std::move(messages))}});
   }
 
@@ -241,7 +242,8 @@ std::string delimiter_hint(const TableLayout& layout) {
 }
 
 Status apply_options(const RowFormatOptions& options, TableLayout& layout) {
-  BATCHWRIGHT_ASSIGN_OR_RETURN(layout.prompt, TablePrompt::parse(options.prompt, layout.columns));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(layout.prompt, TablePrompt::parse(options.prompt, layout.columns, "--prompt"));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(layout.system, TablePrompt::parse(options.system, layout.columns, "--system"));
   if (!options.id_column.empty()) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(layout.id_column, find_column(layout, options.id_column, "--id"));
   }
@@ -253,7 +255,6 @@ Status apply_options(const RowFormatOptions& options, TableLayout& layout) {
     layout.carry.push_back(column);
   }
   layout.carried = options.carry;
-  layout.system = options.system;
   layout.endpoint = options.endpoint;
   return {};
 }
@@ -262,7 +263,6 @@ Status check_options(const RowFormatOptions& options) {
   if (options.prompt.empty()) {
     return invalid_argument("a table needs --prompt, as in --prompt 'Summarise: {text}', {text} being a column");
   }
-  if (!is_valid_utf8(options.system)) return invalid_argument("--system: is not valid UTF-8");
   if (!options.system.empty() && options.endpoint == Endpoint::kCompletions) {
     return invalid_argument("--system is for chats, and --url is /v1/completions");
   }

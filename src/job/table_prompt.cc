@@ -14,10 +14,9 @@ namespace {
 
 constexpr size_t kListedColumns = 20;
 
-Status unbalanced(std::string_view text, size_t at) {
-  return invalid_argument(
-      fmt::format("--prompt: the brace {} at character {} stands alone; write {}{} for the brace itself", text[at],
-                  utf8_length(text.substr(0, at)) + 1, text[at], text[at]));
+Status unbalanced(std::string_view text, size_t at, std::string_view option) {
+  return invalid_argument(fmt::format("{}: the brace {} at character {} stands alone; write {}{} for the brace itself",
+                                      option, text[at], utf8_length(text.substr(0, at)) + 1, text[at], text[at]));
 }
 
 }  // namespace
@@ -31,8 +30,9 @@ std::string list_of_columns(std::span<const std::string> columns) {
   return list;
 }
 
-Result<TablePrompt> TablePrompt::parse(std::string_view text, std::span<const std::string> columns) {
-  if (!is_valid_utf8(text)) return invalid_argument("--prompt: is not valid UTF-8");
+Result<TablePrompt> TablePrompt::parse(std::string_view text, std::span<const std::string> columns,
+                                       std::string_view option) {
+  if (!is_valid_utf8(text)) return invalid_argument(fmt::format("{}: is not valid UTF-8", option));
   TablePrompt prompt;
   std::string literal;
   size_t at = 0;
@@ -47,12 +47,12 @@ Result<TablePrompt> TablePrompt::parse(std::string_view text, std::span<const st
       continue;
     }
     const size_t end = text.find_first_of("{}", at + 1);
-    if (text[at] == '}' || end == std::string_view::npos || text[end] == '{') return unbalanced(text, at);
+    if (text[at] == '}' || end == std::string_view::npos || text[end] == '{') return unbalanced(text, at, option);
     const std::string_view name = text.substr(at + 1, end - at - 1);
     const auto column = std::find(columns.begin(), columns.end(), name);
     if (column == columns.end()) {
       return invalid_argument(
-          fmt::format("--prompt: the table has no column {}; it has {} (a brace itself is written {{{{ or }}}})",
+          fmt::format("{}: the table has no column {}; it has {} (a brace itself is written {{{{ or }}}})", option,
                       shown(name), list_of_columns(columns)));
     }
     prompt.pieces_.push_back({std::exchange(literal, {}), static_cast<size_t>(column - columns.begin())});

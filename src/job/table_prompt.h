@@ -14,9 +14,11 @@ namespace batchwright {
 
 class TablePrompt {
  public:
-  // "{title}" is the value of the column of that name, to the letter; "{{" and "}}" are braces. kInvalidArgument: a
-  // brace without its other half (its place in characters, from 1), a name that is no column, no valid UTF-8.
-  static Result<TablePrompt> parse(std::string_view text, std::span<const std::string> columns);
+  // `option` stands in errors. "{title}" is the value of the column of that name, to the letter; "{{" and "}}" are
+  // braces. kInvalidArgument: a brace without its other half (its place in characters, from 1), a name that is no
+  // column, no valid UTF-8.
+  static Result<TablePrompt> parse(std::string_view text, std::span<const std::string> columns,
+                                   std::string_view option);
 
   // Bytes of fill(values).
   uint64_t filled_bytes(std::span<const std::string> values) const;

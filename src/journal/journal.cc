@@ -216,15 +216,26 @@ Status Journal::append(const std::string& records) {
 }
 
 Status Journal::begin() {
-  BATCHWRIGHT_RETURN_IF_ERROR(writer_->truncate(0));
   std::string header;
   append_log_header(header);
-  BATCHWRIGHT_RETURN_IF_ERROR(append(header));
+  return replace([&](WritableFile& file) { return file.append(header); });
+}
+
+// As a whole or not at all, by way of a file beside it.
+Status Journal::replace(const std::function<Status(WritableFile&)>& write) {
+  const std::string temporary = path_ + ".tmp";
+  BATCHWRIGHT_ASSIGN_OR_RETURN(auto writer, files_.create(temporary, CreateMode::kReplace));
+  Status status = write(*writer);
+  if (status.ok()) status = writer->sync();
+  if (status.ok()) status = files_.rename(temporary, path_);
+  if (!status.ok()) {
+    (void)files_.remove(temporary);
+    return status;
+  }
+  // The lock of the new file is held before that of the old one is given up.
+  writer_ = std::move(writer);
   BATCHWRIGHT_RETURN_IF_ERROR(files_.sync_folder_of(path_));
-  has_begun_ = true;
-  summary_ = {};
-  summary_.valid_bytes = header.size();
-  return {};
+  return read_summary();
 }
 
 Status Journal::resume() {
@@ -233,27 +244,21 @@ Status Journal::resume() {
 }
 
 Status Journal::rewrite(const std::vector<RowRecord>& rows) {
-  const std::string temporary = path_ + ".tmp";
-  BATCHWRIGHT_ASSIGN_OR_RETURN(auto writer, files_.create(temporary, CreateMode::kReplace));
-  std::string records;
-  append_log_header(records);
-  for (const AttemptRecord& attempt : summary_.attempts) {
-    append_attempt(records, attempt.unix_time, attempt.parameters);
-    append_time(records, attempt.seconds);
-  }
-  for (const RowRecord& row : rows) {
-    append_row(records, row);
-    if (records.size() < kRewriteBytes) continue;
-    BATCHWRIGHT_RETURN_IF_ERROR(writer->append(records));
-    records.clear();
-  }
-  BATCHWRIGHT_RETURN_IF_ERROR(writer->append(records));
-  BATCHWRIGHT_RETURN_IF_ERROR(writer->sync());
-  BATCHWRIGHT_RETURN_IF_ERROR(files_.rename(temporary, path_));
-  // The lock of the new file is held before that of the old one is given up.
-  writer_ = std::move(writer);
-  BATCHWRIGHT_RETURN_IF_ERROR(files_.sync_folder_of(path_));
-  return read_summary();
+  return replace([&](WritableFile& file) -> Status {
+    std::string records;
+    append_log_header(records);
+    for (const AttemptRecord& attempt : summary_.attempts) {
+      append_attempt(records, attempt.unix_time, attempt.parameters);
+      append_time(records, attempt.seconds);
+    }
+    for (const RowRecord& row : rows) {
+      append_row(records, row);
+      if (records.size() < kRewriteBytes) continue;
+      BATCHWRIGHT_RETURN_IF_ERROR(file.append(records));
+      records.clear();
+    }
+    return file.append(records);
+  });
 }
 
 Status Journal::write_attempt(int64_t unix_time, const std::string& parameters) {

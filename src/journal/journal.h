@@ -81,7 +81,7 @@ class Journal {
   // Every row's record, in the order of writing.
   Status read_rows(const std::function<Status(const RowRecord&)>& take) const;
 
-  // Empties it and writes the header, durably, its name too: from now on the files beside it are this job's.
+  // Puts an empty journal in its place, durably, its name too: from now on the files beside it are this job's.
   Status begin();
   // Makes room for an attempt of a job that was interrupted: what was torn is cut off.
   Status resume();
@@ -102,6 +102,7 @@ class Journal {
  private:
   Journal(FileSystem& files, std::string path, std::unique_ptr<WritableFile> writer);
   Status read_summary();
+  Status replace(const std::function<Status(WritableFile&)>& write);
   Status append(const std::string& records);
 
   FileSystem& files_;

@@ -25,6 +25,8 @@ class FakeEngine : public Engine {
     options_.context_length = 1000;
   }
 
+  void set_hash(std::string hash) { info_.hash = std::move(hash); }
+
   // Fails the whole engine at this step (from 1); 0: never.
   int fail_at_step = 0;
   // Called at the beginning of each step, with its number.
