@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <set>
 #include <string>
 
 #include "decode/counter_rng.h"
@@ -234,6 +235,40 @@ TEST(Sampler, AmongAllowedTokensItIsTheMaskedRow) {
     }
   }
   EXPECT_GT(different, 1000) << "the first of the allowed tokens was nearly always drawn: nothing is compared";
+}
+
+// One token of weight 1 and thousands of 2^-25, whose sum in fp32 depends on the lanes that they are added in: what is
+// drawn at the far end shows it.
+TEST(Sampler, AmongAllowedTokensSumsAreThoseOfTheWholeRow) {
+  constexpr int kTokens = 40000;
+  const uint32_t seed = 11;
+  std::vector<int> positions;
+  for (int position = 0; positions.size() < 30; ++position) {
+    if (uniform_draw(seed, 0, static_cast<uint32_t>(position), 0) > 0.99992) positions.push_back(position);
+  }
+  std::set<TokenId> drawn;
+  for (const int stride : {1, 3, 16}) {
+    std::vector<float> logits(kTokens, -17.33F);
+    std::vector<TokenId> allowed;
+    std::vector<TokenId> suppressed;
+    for (TokenId token = 0; token < kTokens; ++token) {
+      (token > 1500 && token % stride == 0 && token % 7 < 5 ? allowed : suppressed).push_back(token);
+    }
+    logits[static_cast<size_t>(allowed[allowed.size() / 20])] = 0.0F;
+    for (const float top_p : {1.0F, 0.99996F}) {
+      const Sampler sampler(make_params(1.0F, 0, top_p, 0.0F, seed), 0, {}, kTokens, -1, kernels());
+      SamplerScratch scratch;
+      for (const int position : positions) {
+        std::vector<float> whole = logits;
+        std::vector<float> row = logits;
+        const TokenId expected = sampler.sample(whole, position, suppressed, scratch)->token;
+        ASSERT_EQ(sampler.sample_among(allowed, row, position, scratch)->token, expected)
+            << "every " << stride << ". token, top_p " << top_p << ", position " << position;
+        drawn.insert(expected);
+      }
+    }
+  }
+  EXPECT_GT(drawn.size(), 30U);
 }
 
 TEST(Sampler, OneAllowedTokenIsTakenWhateverItsLogit) {
