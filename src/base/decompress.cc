@@ -16,7 +16,7 @@
 namespace batchwright {
 namespace {
 
-constexpr size_t kReadBytes = size_t{256} << 10;
+constexpr size_t kReadBytes = size_t{64} << 10;
 constexpr int kWindowLogMax = 27;
 // 16 above zlib's largest window: gzip alone, neither zlib's own format nor whichever it is.
 constexpr int kGzipOnly = MAX_WBITS + 16;

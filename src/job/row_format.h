@@ -21,9 +21,9 @@ struct RowFormatOptions {
   RowFileKind kind = RowFileKind::kJsonLines;
 
   // The rest is for tables, whose first record names the columns. "{title}" stands for the row's value in the column
-  // "title", "{{" and "}}" for braces.
+  // "title" in `prompt` and `system`, "{{" and "}}" for braces.
   std::string prompt;  // needed
-  std::string system;  // of chats; empty: no system message
+  std::string system;  // of chats; a row for which it is empty gets no system message
   Endpoint endpoint = Endpoint::kChatCompletions;
   std::string id_column;           // whose values are the custom_ids; empty: they are "row-N"
   std::vector<std::string> carry;  // columns that the results repeat

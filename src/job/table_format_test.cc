@@ -77,11 +77,11 @@ class TableFormatTest : public testing::Test {
 
 TEST_F(TableFormatTest, ChatsWithASystemMessage) {
   options_.prompt = "Classify: {title} - {text}!";
-  options_.system = "Be {brief}.";
+  options_.system = "Be {{brief}} on {id}.";
   EXPECT_THAT(rows("id,title,text\n1,A,b\n2,\"C, \"\"c\"\"\",\"d\nd\"\n"),
-              ElementsAre(R"(row-1 chat {"messages":[{"role":"system","content":"Be {brief}."},)"
+              ElementsAre(R"(row-1 chat {"messages":[{"role":"system","content":"Be {brief} on 1."},)"
                           R"({"role":"user","content":"Classify: A - b!"}]} [])",
-                          R"(row-2 chat {"messages":[{"role":"system","content":"Be {brief}."},)"
+                          R"(row-2 chat {"messages":[{"role":"system","content":"Be {brief} on 2."},)"
                           R"({"role":"user","content":"Classify: C, \"c\" - d\nd!"}]} [])"));
 }
 
@@ -95,6 +95,16 @@ TEST_F(TableFormatTest, CompletionsWithIdsAndCarriedColumns) {
               ElementsAre(R"(k1 text {"prompt":"{b}"} [|1,5|])",
                           R"(k2 text {"prompt":"{a}{{<|im_end|>{a}{{<|im_end|>{b}"} [{a}{{<|im_end|>||])",
                           "!- key: column 1 (\"key\"): is empty; it must have at least one character (--id) [2|1|]"));
+}
+
+TEST_F(TableFormatTest, AnEmptySystemMessageIsNone) {
+  options_.prompt = "{b}";
+  options_.system = "{a}";
+  EXPECT_THAT(rows("a,b\n,1\n\"\",2\n3,4\n"),
+              ElementsAre(R"(row-1 chat {"messages":[{"role":"user","content":"1"}]} [])",
+                          R"(row-2 chat {"messages":[{"role":"user","content":"2"}]} [])",
+                          R"(row-3 chat {"messages":[{"role":"system","content":"3"},)"
+                          R"({"role":"user","content":"4"}]} [])"));
 }
 
 TEST_F(TableFormatTest, RecordsThatAreNoRows) {
@@ -124,13 +134,14 @@ TEST_F(TableFormatTest, Limits) {
   options_.id_column = "id";
   options_.carry = {"id"};
   limits_.line_bytes = 40;
-  limits_.prompt_bytes = 20;
+  limits_.prompt_bytes = 21;
   limits_.custom_id_bytes = 5;
+  options_.system = "S";
   EXPECT_THAT(
       rows("id,text\n1," + std::string(10, 'x') + "\n2," + std::string(11, 'x') + "\n123456,x\n3," +
            std::string(39, 'x') + "\n4,x\n"),
       ElementsAre(testing::StartsWith("1 chat "),
-                  "!2 prompt: the prompt is 22 bytes long; at most 20 are allowed (--limit-prompt-bytes) [2|]",
+                  "!2 prompt: the prompt is 23 bytes long; at most 21 are allowed (--limit-prompt-bytes) [2|]",
                   "!- id: column 1 (\"id\"): is 6 bytes long; at most 5 are allowed (--limit-custom-id-bytes) "
                   "[123456|]",
                   "!- : the record is longer than the limit of 40 bytes (--limit-line-bytes); where that cannot "
@@ -176,6 +187,8 @@ TEST_F(TableFormatTest, OptionsThatDoNotFit) {
   options_.carry = {"b", "b"};
   EXPECT_THAT(refusal("a,b\n", kInvalidArgument), HasSubstr("twice"));
   options_.carry.clear();
+  options_.system = "{b} {c}";
+  EXPECT_THAT(refusal("a,b\n", kInvalidArgument), HasSubstr("--system: the table has no column \"c\""));
   options_.endpoint = Endpoint::kCompletions;
   options_.system = "s";
   EXPECT_THAT(refusal("a,b\n", kInvalidArgument), HasSubstr("--system"));
