@@ -227,6 +227,12 @@ void RunCommand::add_defaults(CLI::App& command) {
       ->group(group);
   command.add_flag("--ignore-eos", job_.defaults.ignore_eos, "Do not end at the model's end-of-text tokens")
       ->group(group);
+  command.add_option("--choice", job_.defaults.choice, "The answer is one of these: a,b,c; may be given several times")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(group);
+  command.add_flag("--choice-logprobs", job_.defaults.choice_logprobs, "The probability of each of these beside it")
+      ->group(group);
   command.add_option("--chat-template", template_path_, "A file with a chat template instead of the model's")
       ->group(group);
   command.add_option("--date", job_.date, "What templates that ask for the date get, as 2026-01-31")->group(group);

@@ -157,6 +157,10 @@ std::vector<Field> make_fields() {
   add(
       "--ignore-eos", [](P & p) -> auto& { return p.defaults.ignore_eos; });
   add(
+      "--choice", [](P & p) -> auto& { return p.defaults.choice; });
+  add(
+      "--choice-logprobs", [](P & p) -> auto& { return p.defaults.choice_logprobs; });
+  add(
       "--chat-template", [](P & p) -> auto& { return p.chat_template; });
   add(
       "--date", [](P & p) -> auto& { return p.date; });
