@@ -282,24 +282,16 @@ Status Job::check_same_job() const {
                                       options_.output, fmt::join(changed, "; ")));
 }
 
-// X cannot be ours while rows are missing, unless the run that was about to begin has yet to take its name back.
+// X is ours while the job is unfinished only where a run ended between giving it its name and saying so: then it holds
+// all answers that the journal knows.
 Status Job::check_no_stranger() const {
-  const JournalSummary& done = journal_->summary();
-  const auto refuse = [](const std::string& path) {
-    return invalid_argument(path + ": was not written by this job, which is unfinished; move it away");
-  };
-  const auto exists = [&](const std::string& path) -> Result<bool> {
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const PathKind kind, files_.kind(path));
-    return kind != PathKind::kNothing;
-  };
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const bool has_answers, exists(paths_.answers));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const bool has_partial, exists(paths_.answers_partial));
-  if (!has_answers) return {};
-  if (done.rows[0] > 0) return has_partial && rows_wanted_ > 0 ? refuse(paths_.answers) : Status();
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto file, files_.open_read(paths_.answers));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, file->size());
+  const auto file = files_.open_read(paths_.answers);
+  if (file.status().code() == StatusCode::kNotFound) return {};
+  if (!file.ok()) return file.status();
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, (*file)->size());
   const uint64_t header = format_ ? result_header(parameters_.table_output, format_->carried()).size() : 0;
-  return size > header ? refuse(paths_.answers) : Status();
+  if (size <= header || size == journal_->summary().result_bytes[0]) return {};
+  return invalid_argument(paths_.answers + ": was not written by this job, which is unfinished; move it away");
 }
 
 // Makes a complete job unfinished again, or drops the rows that failed: then their file holds nothing that counts.
@@ -310,6 +302,13 @@ Status Job::reopen(bool drop_failed) {
     return Status();
   }));
   const std::optional<CompleteRecord>& complete = journal_->summary().complete;
+  if (complete) {
+    // A crash may have kept them; the results stand in X, which is about to become X.partial.
+    for (const std::string& path : {paths_.answers_partial, paths_.errors_partial}) {
+      BATCHWRIGHT_RETURN_IF_ERROR(files_.remove(path));
+    }
+    BATCHWRIGHT_RETURN_IF_ERROR(files_.sync_folder_of(paths_.answers));
+  }
   if (complete && complete->ordered) {
     std::sort(rows.begin(), rows.end(), [](const RowRecord& a, const RowRecord& b) { return a.row < b.row; });
     uint64_t ends[kResultKinds] = {result_header(parameters_.table_output, format_->carried()).size(), 0};

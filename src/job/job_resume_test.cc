@@ -115,6 +115,8 @@ TEST_F(JobResumeTest, AnotherJobIsRefusedByName) {
   changed([](JobOptions& o) { o.defaults.sampling.seed = UINT64_MAX; }, "--seed was 0 and is now 18446744073709551615");
   changed([](JobOptions& o) { o.defaults.max_tokens = 5; }, "--max-tokens was null and is now 5");
   changed([](JobOptions& o) { o.defaults.stop_strings = {"x"}; }, "--stop");
+  changed([](JobOptions& o) { o.defaults.choice = {"yes", "no"}; }, "--choice");
+  changed([](JobOptions& o) { o.defaults.choice_logprobs = true; }, "--choice-logprobs");
   changed([](JobOptions& o) { o.chat_template = "{{ messages }}"; }, "the text of --chat-template is another");
   changed([](JobOptions& o) { o.date = "2026-01-31"; }, "--date was \"\" and is now \"2026-01-31\"");
   changed([](JobOptions& o) { o.limits.messages = 5; }, "--limit-messages was 4096 and is now 5");
