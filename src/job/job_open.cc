@@ -147,7 +147,10 @@ Status Job::open_again() {
 Status Job::open_unfinished() {
   if (options_.input == "-") {
     auto input = files_.open_read(paths_.input);
-    if (!input.ok()) return invalid_data(input.status().message() + "; --restart starts over");
+    if (input.status().code() == StatusCode::kNotFound) {
+      return invalid_data(paths_.input + ": is missing; it holds the job's rows; --restart with them starts over");
+    }
+    if (!input.ok()) return input.status();
     input_ = std::move(*input);
     input_name_ = paths_.input;
     notes_.push_back(fmt::format("standard input is not read: the job's rows are in {}", paths_.input));
