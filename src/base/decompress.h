@@ -21,9 +21,10 @@ Compression compression_of(std::string_view first_bytes);
 // may be 128 MiB.
 //
 // Errors of read(), beside the source's (after kInterrupted the call may be repeated): kInvalidData where the data is
-// damaged (both formats have checksums), ends early, or goes on with something else than a member, a frame, or, after
-// gzip, zeros; kUnsupported where zstd needs a larger window or a dictionary. What was read before an error is right
-// only as far as no checksum has contradicted it: nothing of it should be used.
+// damaged (as far as it has checksums: gzip always, zstd unless it was told not to), ends early, or goes on with
+// something else than a member, a frame, or, after gzip, zeros; kUnsupported where zstd needs a larger window or a
+// dictionary. What was read before an error is right only as far as no checksum has contradicted it: nothing of it
+// should be used.
 std::unique_ptr<InputStream> decompressing(std::unique_ptr<InputStream> source);
 
 // The file from its beginning to its end.

@@ -135,6 +135,7 @@ TEST(Decompress, DamageIsNoticed) {
   std::mt19937 random(3);
   int noticed = 0;
   for (const auto& one : data["cases"]) {
+    if (one["name"] == "zstd, no checksum") continue;
     const std::string bytes = from_hex(one["bytes"]);
     const std::string plain = from_hex(data["plain"][one["plain"].get<std::string>()]);
     for (size_t at = kCompressionMagicBytes; at<bytes.size(); at += at> 40 ? 5 : 1) {

@@ -52,6 +52,7 @@ def main():
         ("gzip, zeros behind", gz(text) + bytes(1000), "text"),
         ("zstd", zst(text), "text"),
         ("zstd, best", zst(text, "-19"), "text"),
+        ("zstd, no checksum", zst(text, "--no-check"), "text"),
         ("zstd of noise", zst(noise), "noise"),
         ("zstd of nothing", zst(b""), "nothing"),
         ("zstd, window of 128 MiB", zst(text, "--long=27"), "text"),
