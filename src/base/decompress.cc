@@ -165,13 +165,11 @@ class ZstdDecoder : public Decoder {
   Result<size_t> read(Input& input, std::span<char> buffer) override {
     if (!context_) return resource_exhausted("there is not enough memory to decompress");
     while (true) {
-      // What the decoder holds back for want of room comes out without more input.
-      if (!flushing_) {
-        BATCHWRIGHT_ASSIGN_OR_RETURN(const bool any, input.any());
-        if (!any) {
-          if (!inside_) return size_t{0};
-          return ends_early("zstd", input.offset());
-        }
+      // Until all of a frame is given out, libzstd leaves its last byte in the input.
+      BATCHWRIGHT_ASSIGN_OR_RETURN(const bool any, input.any());
+      if (!any) {
+        if (!inside_) return size_t{0};
+        return ends_early("zstd", input.offset());
       }
       ZSTD_inBuffer in = {input.data().data(), input.data().size(), 0};
       ZSTD_outBuffer out = {buffer.data(), buffer.size(), 0};
@@ -180,7 +178,6 @@ class ZstdDecoder : public Decoder {
       input.consume(in.pos);
       if (ZSTD_isError(rest) != 0) return failure(rest, frame_offset);
       inside_ = rest != 0;
-      flushing_ = inside_ && out.pos == out.size;
       if (out.pos > 0) return out.pos;
     }
   }
@@ -207,7 +204,6 @@ class ZstdDecoder : public Decoder {
 
   std::unique_ptr<ZSTD_DCtx, Free> context_;
   bool inside_ = true;  // of a frame
-  bool flushing_ = false;
 };
 
 class DecompressingStream : public InputStream {
