@@ -50,8 +50,9 @@ Result<std::unique_ptr<JobOutput>> Job::open_output() {
   output.sync_seconds = options_.sync_seconds;
   output.seconds = environment_.seconds;
   output.unix_time = environment_.unix_time;
+  output.state_files = paths_.temporaries();
   // Rows beyond --limit may be wanted later.
-  if (rows_total() == index_.size()) output.state_files = {paths_.index, paths_.input};
+  if (rows_total() == index_.size()) output.state_files.insert(output.state_files.end(), {paths_.index, paths_.input});
   return journalled_output(files_, *journal_, index_, std::move(output));
 }
 

@@ -126,6 +126,7 @@ class Job {
   Status open_again();
   Status open_unfinished();
   Status open_complete();
+  void remove_leftovers();
   Status open_input(const std::string& spool_path);
   Status spool(std::unique_ptr<InputStream> source, const std::string& spool_path);
   Status open_format();

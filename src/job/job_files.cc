@@ -32,6 +32,11 @@ std::vector<std::string> JobFiles::all() const {
   return {answers, errors, answers_partial, errors_partial, index, input, report, journal};
 }
 
+std::vector<std::string> JobFiles::temporaries() const {
+  return {answers_partial,         errors_partial,   answers + ".ordered.tmp",
+          errors + ".ordered.tmp", journal + ".tmp", report + ".tmp"};
+}
+
 Status check_output_is_possible(FileSystem& files, const JobFiles& job) {
   if (job.answers.empty() || job.answers.back() == '/') {
     return invalid_argument(job.answers + ": is no name for an output file");

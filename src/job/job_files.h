@@ -22,6 +22,8 @@ struct JobFiles {
 
   // All of them, the journal last.
   std::vector<std::string> all() const;
+  // What means nothing once the job is complete, also what a crash may leave of files that were about to get a name.
+  std::vector<std::string> temporaries() const;
 };
 
 inline std::string errors_path(const std::string& output) { return output + ".errors.jsonl"; }

@@ -206,7 +206,10 @@ Status Job::open_complete() {
     report.rows_total = report.rows_ok + report.rows_failed;
     report.attempts = static_cast<int64_t>(journal_->summary().attempts.size());
     BATCHWRIGHT_ASSIGN_OR_RETURN(const PathKind kind, files_.kind(paths_.answers));
-    if (kind != PathKind::kNothing) return {};
+    if (kind != PathKind::kNothing) {
+      remove_leftovers();
+      return {};
+    }
     return invalid_data(
         fmt::format("{}: is missing, though its journal says that the job is complete; --restart runs it "
                     "again",
@@ -224,6 +227,13 @@ Status Job::open_complete() {
   choose_rows();
   notes_.push_back(fmt::format("going on: {} of {} rows are done", rows_resumed_, rows_total()));
   return {};
+}
+
+// Of a run that ended between the journal's last record and its own end.
+void Job::remove_leftovers() {
+  for (const std::string& path : paths_.temporaries()) (void)files_.remove(path);
+  if (journal_->summary().rows_done() < former_parameters_->rows) return;
+  for (const std::string& path : {paths_.index, paths_.input}) (void)files_.remove(path);
 }
 
 // `spool_path`: where rows are copied that cannot be read in place; empty: to a file without a name.

@@ -68,7 +68,7 @@ struct JournalledOutputOptions {
   double sync_seconds = 0.2;
   std::function<double()> seconds;     // a clock that never goes back
   std::function<int64_t()> unix_time;  // of the calendar
-  // Removed with the rest of what an unfinished job keeps.
+  // What an unfinished job keeps, the partial files too: removed when it is complete.
   std::vector<std::string> state_files;
 };
 

@@ -126,7 +126,7 @@ class ResultFile {
     return files_.rename(partial_path_, path_);
   }
 
-  // The partial file stays until remove_partial().
+  // The partial file stays until the journal says that the job is complete.
   Status put_in_order(const std::vector<Place>& places) {
     BATCHWRIGHT_RETURN_IF_ERROR(sync());
     const std::string ordered_path = path_ + ".ordered.tmp";
@@ -137,8 +137,6 @@ class ResultFile {
     }
     return files_.rename(ordered_path, path_);
   }
-
-  Status remove_partial() { return files_.remove(partial_path_); }
 
  private:
   Status write_ordered(const std::vector<Place>& places, const std::string& ordered_path) {
@@ -241,7 +239,6 @@ class JournalledOutput : public JobOutput {
     BATCHWRIGHT_RETURN_IF_ERROR(files_.sync_folder_of(options_.path));
     BATCHWRIGHT_RETURN_IF_ERROR(journal_.write_complete({options_.unix_time(), options_.order == ResultOrder::kInput}));
     // From here on the job is complete, whatever becomes of the rest.
-    for (ResultFile& file : results_) (void)file.remove_partial();
     for (const std::string& path : options_.state_files) (void)files_.remove(path);
     return {};
   }
