@@ -231,14 +231,15 @@ void EngineImpl::submit(Request request) {
 Status EngineImpl::prepare(RequestState& state) {
   const Request& request = state.request;
   BATCHWRIGHT_ASSIGN_OR_RETURN(state.stop_strings, StopStrings::make(request.stop_strings));
-  state.completion.prompt_tokens = static_cast<int>(request.prompt.size());
-  if (request.prompt_logprobs) state.completion.prompt_logprobs.resize(request.prompt.size());
-  if (request.allowed_answers == nullptr) return {};
-  BATCHWRIGHT_ASSIGN_OR_RETURN(state.trie, trie_of(request.allowed_answers));
-  BATCHWRIGHT_RETURN_IF_ERROR(check_answers(request, *state.trie, options_.context_length));
+  if (request.allowed_answers != nullptr) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(state.trie, trie_of(request.allowed_answers));
+    BATCHWRIGHT_RETURN_IF_ERROR(check_answers(request, *state.trie, options_.context_length));
+  }
   if (request.answer_logprobs) {
     state.scorer = std::make_unique<AnswerScorer>(*state.trie, vocabulary_->end_of_generation(), row_kernels(isa_));
   }
+  state.completion.prompt_tokens = static_cast<int>(request.prompt.size());
+  if (request.prompt_logprobs) state.completion.prompt_logprobs.resize(request.prompt.size());
   return {};
 }
 
