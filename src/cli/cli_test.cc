@@ -57,8 +57,8 @@ TEST(CommandLine, WrongWordsGetASuggestion) {
   };
   EXPECT_TRUE(contains(usage({"rnu"}), "did you mean run?"));
   EXPECT_TRUE(contains(usage({"insepct", "x"}), "did you mean inspect?"));
-  EXPECT_TRUE(contains(usage({"frobnicate"}), "there are run, inspect, eval, bench"));
-  EXPECT_TRUE(contains(usage({}), "run, inspect, eval, bench"));
+  EXPECT_TRUE(contains(usage({"frobnicate"}), "there are run, verify, inspect, eval, bench"));
+  EXPECT_TRUE(contains(usage({}), "run, verify, inspect, eval, bench"));
   EXPECT_TRUE(contains(usage({"run", "j", "-m", "m", "-o", "o", "--max-bach", "3"}), "did you mean --max-batch?"));
   EXPECT_TRUE(contains(usage({"run", "j", "-m", "m", "-o", "o", "--xyzzy=3"}), "\"--xyzzy\" is no option of run\n"));
   EXPECT_TRUE(contains(usage({"run", "j", "-m", "m"}), "--output is required"));

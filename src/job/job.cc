@@ -16,8 +16,6 @@ constexpr size_t kRowsAhead = 64;
 // So many that a slow disk's sync does not stop the steps.
 constexpr size_t kRowsToWrite = 1024;
 
-std::string fingerprint(const ModelInfo& model) { return fmt::format("{}-n{}", model.hash, kNumericsVersion); }
-
 }  // namespace
 
 Job::Job(FileSystem& files, JobOptions options, JobEnvironment environment)
@@ -29,8 +27,11 @@ Job::~Job() {
 }
 
 // From its record on, what the attempt does can be resumed.
-Status Job::begin_attempt(const ModelInfo& model) {
-  parameters_.model_hash = model.hash;
+Status Job::begin_attempt(const Engine& engine) {
+  parameters_.model_hash = engine.model().hash;
+  parameters_.isa = engine.options().isa;
+  parameters_.threads = engine.options().threads;
+  parameters_.max_batch = engine.options().max_batch;
   if (is_stream()) return {};
   if (former_parameters_) {
     BATCHWRIGHT_RETURN_IF_ERROR(check_same_job());
@@ -59,28 +60,22 @@ Result<std::unique_ptr<JobOutput>> Job::open_output() {
 JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds_load, JobObserver* observer) {
   const double start = environment_.seconds();
   const ModelInfo& model = engine.model();
-  const ProtocolContext context{encoder, engine.options().context_length,
-                                model.name.empty() ? model.architecture : model.name, options_.defaults,
+  const ProtocolContext context{encoder, engine.options().context_length, shown_model_name(model), options_.defaults,
                                 options_.limits};
-  JournalSummary before = journal_ ? journal_->summary() : JournalSummary();
-  ResultFormat result_format;
-  result_format.is_table = parameters_.table_output;
-  result_format.carried = format_->carried();
-  result_format.context.system_fingerprint = fingerprint(model);
-  if (options_.stamp_created) {
-    result_format.context.created = before.attempts.empty() ? environment_.unix_time() : before.attempts[0].unix_time;
-  }
+  const JournalSummary before = journal_ ? journal_->summary() : JournalSummary();
+  const int64_t created = before.attempts.empty() ? environment_.unix_time() : before.attempts.front().unix_time;
+  const ResultFormat format = result_format(parameters_, *format_, model, created);
 
   JobOutcome outcome;
   JobReport& report = outcome.report;
-  outcome.status = begin_attempt(model);
+  outcome.status = begin_attempt(engine);
   if (!outcome.status.ok()) return outcome;
   has_run_ = true;
   auto output = open_output();
   outcome.status = output.status();
   ReportedRows reported;
   if (outcome.status.ok()) {
-    ResultWriter writer(**output, encoder, result_format, options_.sync_seconds, kRowsToWrite);
+    ResultWriter writer(**output, encoder, format, options_.sync_seconds, kRowsToWrite);
     const RowFile rows = row_file();
     RowFeeder feeder(rows, index_, is_wanted_, context, kRowsAhead);
     StepLoop loop(engine, feeder, writer, environment_, observer, {rows_total(), before.rows[0], before.rows[1]});

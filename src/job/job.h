@@ -128,7 +128,6 @@ class Job {
   Status open_complete();
   void remove_leftovers();
   Status open_input(const std::string& spool_path);
-  Status spool(std::unique_ptr<InputStream> source, const std::string& spool_path);
   Status open_format();
   Status learn_rows();
   Status learn_model();
@@ -138,7 +137,7 @@ class Job {
   Status read_done_rows();
   void choose_rows();
 
-  Status begin_attempt(const ModelInfo& model);
+  Status begin_attempt(const Engine& engine);
   Result<std::unique_ptr<JobOutput>> open_output();
   Status write_report(const JobReport& report);
 
@@ -160,7 +159,6 @@ class Job {
   std::vector<std::string> notes_;
   std::optional<JobReport> finished_;
   std::vector<std::string> made_;  // files to be removed if the job is never run
-  bool is_spooled_ = false;
   bool has_run_ = false;
 };
 

@@ -5,15 +5,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/decompress.h"
 #include "base/status_macros.h"
+#include "job/input_file.h"
 #include "job/job.h"
-#include "job/result_writer.h"
+#include "job/result_format.h"
+#include "job/result_table.h"
 
 namespace batchwright {
 namespace {
-
-constexpr size_t kSpoolBytes = size_t{256} << 10;
 
 bool ends_in_csv(const std::string& path) { return row_file_kind(path) == RowFileKind::kCsv && path.ends_with(".csv"); }
 
@@ -112,8 +111,7 @@ Status Job::open_new(bool replace) {
     // Only now: a job that cannot run replaces nothing. The journal first, which no longer names what is removed.
     BATCHWRIGHT_RETURN_IF_ERROR(begin_journal());
     for (const std::string& path : paths_.all()) {
-      const bool is_new = path == paths_.journal || (path == paths_.input && is_spooled_);
-      if (!is_new) BATCHWRIGHT_RETURN_IF_ERROR(files_.remove(path));
+      if (path != paths_.journal && path != paths_.input) BATCHWRIGHT_RETURN_IF_ERROR(files_.remove(path));
     }
   }
   made_.push_back(paths_.index);
@@ -236,49 +234,19 @@ void Job::remove_leftovers() {
   for (const std::string& path : {paths_.index, paths_.input}) (void)files_.remove(path);
 }
 
-// `spool_path`: where rows are copied that cannot be read in place; empty: to a file without a name.
 Status Job::open_input(const std::string& spool_path) {
-  if (options_.input == "-") return spool(files_.standard_input(), spool_path);
-  BATCHWRIGHT_ASSIGN_OR_RETURN(input_, files_.open_read(options_.input));
-  std::string beginning(kCompressionMagicBytes, '\0');
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const size_t count, input_->read_at(0, beginning));
-  if (compression_of(std::string_view(beginning).substr(0, count)) == Compression::kNone) return {};
-  return spool(stream_of(std::move(input_)), spool_path).with_context(options_.input);
-}
-
-Status Job::spool(std::unique_ptr<InputStream> source, const std::string& spool_path) {
-  FileSystem::Scratch scratch;
-  if (spool_path.empty()) {
-    BATCHWRIGHT_ASSIGN_OR_RETURN(scratch, files_.create_scratch());
-  } else {
-    is_spooled_ = true;
-    if (!former_parameters_) made_.push_back(spool_path);
-    BATCHWRIGHT_ASSIGN_OR_RETURN(scratch.writer, files_.create(spool_path, CreateMode::kReplace));
+  if (!former_parameters_ && !spool_path.empty()) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const PathKind kind, files_.kind(spool_path));
+    if (kind == PathKind::kNothing) made_.push_back(spool_path);
   }
-  std::unique_ptr<InputStream> stream = decompressing(std::move(source));
-  std::vector<char> buffer(kSpoolBytes);
-  while (true) {
-    const auto count = stream->read(buffer);
-    if (environment_.stop_requested()) return interrupted(input_name_ + ": interrupted while it was read");
-    if (count.status().code() == StatusCode::kInterrupted) continue;
-    if (!count.ok()) return count.status();
-    if (*count == 0) break;
-    BATCHWRIGHT_RETURN_IF_ERROR(scratch.writer->append(std::string_view(buffer.data(), *count)));
-  }
-  if (spool_path.empty()) {
-    input_ = std::move(scratch.reader);
-    return {};
-  }
-  BATCHWRIGHT_RETURN_IF_ERROR(scratch.writer->sync());
-  BATCHWRIGHT_RETURN_IF_ERROR(scratch.writer->close());
-  BATCHWRIGHT_RETURN_IF_ERROR(files_.sync_folder_of(spool_path));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(input_, files_.open_read(spool_path));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(input_,
+                               open_input_file(files_, {options_.input, spool_path, environment_.stop_requested}));
   return {};
 }
 
 Status Job::open_format() {
   BATCHWRIGHT_ASSIGN_OR_RETURN(format_, open_row_format(options_.format, options_.limits, *input_, input_name_));
-  return {};
+  return parameters_.table_output ? check_carried_names(format_->carried()) : Status();
 }
 
 Status Job::learn_model() {

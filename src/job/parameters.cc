@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <limits>
@@ -20,7 +21,8 @@ namespace {
 struct Field {
   enum class Kind { kCompared, kLimit, kInformation };
 
-  std::string name;
+  std::string key;   // in the file
+  std::string name;  // for people
   Kind kind;
   std::function<JsonValue(const JobParameters&)> get;
   std::function<bool(JobParameters&, const JsonValue&)> set;
@@ -99,87 +101,67 @@ bool from_value(const JsonValue& value, Endpoint& out) {
   return one_of(value, {Endpoint::kChatCompletions, Endpoint::kCompletions}, out);
 }
 
-// `member` gives a reference to what the field stands for.
-template <class Member>
-Field field(std::string name, Field::Kind kind, Member member) {
-  return {std::move(name), kind,
-          [member](const JobParameters& p) { return to_value(std::as_const(member(const_cast<JobParameters&>(p)))); },
-          [member](JobParameters& p, const JsonValue& value) { return from_value(value, member(p)); }};
+// `members`: pointers to members, from JobParameters to what the field stands for.
+template <class... Members>
+Field field(std::string key, std::string name, Field::Kind kind, Members... members) {
+  return {std::move(key), std::move(name), kind, [=](const JobParameters& p) { return to_value((p.*....*members)); },
+          [=](JobParameters& p, const JsonValue& value) { return from_value(value, (p.*....*members)); }};
+}
+
+// An option's name is what people know it by: --top-p is top_p in the file.
+template <class... Members>
+Field option(const std::string& name, Field::Kind kind, Members... members) {
+  std::string key = name.substr(2);
+  std::replace(key.begin(), key.end(), '-', '_');
+  return field(key, name, kind, members...);
 }
 
 std::vector<Field> make_fields() {
   using P = JobParameters;
   using enum Field::Kind;
-  std::vector<Field> all;
-  const auto add = [&](const char* name, auto member) { all.push_back(field(name, kCompared, member)); };
-  add(
-      "the model", [](P & p) -> auto& { return p.model_hash; });
-  add(
-      "the numerics version", [](P & p) -> auto& { return p.numerics_version; });
-  add(
-      "the number of rows", [](P & p) -> auto& { return p.rows; });
-  add(
-      "the rows", [](P & p) -> auto& { return p.rows_hash; });
-  add(
-      "--input-format", [](P & p) -> auto& { return p.format.kind; });
-  add(
-      "--prompt", [](P & p) -> auto& { return p.format.prompt; });
-  add(
-      "--system", [](P & p) -> auto& { return p.format.system; });
-  add(
-      "--url", [](P & p) -> auto& { return p.format.endpoint; });
-  add(
-      "--id", [](P & p) -> auto& { return p.format.id_column; });
-  add(
-      "--carry", [](P & p) -> auto& { return p.format.carry; });
-  add(
-      "--max-tokens", [](P & p) -> auto& { return p.defaults.max_tokens; });
-  add(
-      "--min-tokens", [](P & p) -> auto& { return p.defaults.min_tokens; });
-  add(
-      "--temperature", [](P & p) -> auto& { return p.defaults.sampling.temperature; });
-  add(
-      "--top-p", [](P & p) -> auto& { return p.defaults.sampling.top_p; });
-  add(
-      "--top-k", [](P & p) -> auto& { return p.defaults.sampling.top_k; });
-  add(
-      "--min-p", [](P & p) -> auto& { return p.defaults.sampling.min_p; });
-  add(
-      "--repetition-penalty", [](P & p) -> auto& { return p.defaults.sampling.repetition_penalty; });
-  add(
-      "--presence-penalty", [](P & p) -> auto& { return p.defaults.sampling.presence_penalty; });
-  add(
-      "--frequency-penalty", [](P & p) -> auto& { return p.defaults.sampling.frequency_penalty; });
-  add(
-      "--seed", [](P & p) -> auto& { return p.defaults.sampling.seed; });
-  add(
-      "--stop", [](P & p) -> auto& { return p.defaults.stop_strings; });
-  add(
-      "--ignore-eos", [](P & p) -> auto& { return p.defaults.ignore_eos; });
-  add(
-      "--choice", [](P & p) -> auto& { return p.defaults.choice; });
-  add(
-      "--choice-logprobs", [](P & p) -> auto& { return p.defaults.choice_logprobs; });
-  add(
-      "--chat-template", [](P & p) -> auto& { return p.chat_template; });
-  add(
-      "--date", [](P & p) -> auto& { return p.date; });
-  add(
-      "--created", [](P & p) -> auto& { return p.stamp_created; });
-  add(
-      "--context-length", [](P & p) -> auto& { return p.context_length; });
-  add(
-      "the output as a table", [](P & p) -> auto& { return p.table_output; });
+  std::vector<Field> all = {
+      field("model_hash", "the model", kCompared, &P::model_hash),
+      field("numerics_version", "the numerics version", kCompared, &P::numerics_version),
+      field("rows", "the number of rows", kCompared, &P::rows),
+      field("rows_hash", "the rows", kCompared, &P::rows_hash),
+      field("output_is_table", "the output as a table", kCompared, &P::table_output),
+      option("--input-format", kCompared, &P::format, &RowFormatOptions::kind),
+      option("--prompt", kCompared, &P::format, &RowFormatOptions::prompt),
+      option("--system", kCompared, &P::format, &RowFormatOptions::system),
+      option("--url", kCompared, &P::format, &RowFormatOptions::endpoint),
+      option("--id", kCompared, &P::format, &RowFormatOptions::id_column),
+      option("--carry", kCompared, &P::format, &RowFormatOptions::carry),
+      option("--max-tokens", kCompared, &P::defaults, &RequestDefaults::max_tokens),
+      option("--min-tokens", kCompared, &P::defaults, &RequestDefaults::min_tokens),
+      option("--ignore-eos", kCompared, &P::defaults, &RequestDefaults::ignore_eos),
+      option("--stop", kCompared, &P::defaults, &RequestDefaults::stop_strings),
+      option("--choice", kCompared, &P::defaults, &RequestDefaults::choice),
+      option("--choice-logprobs", kCompared, &P::defaults, &RequestDefaults::choice_logprobs),
+      option("--temperature", kCompared, &P::defaults, &RequestDefaults::sampling, &SamplingParams::temperature),
+      option("--top-p", kCompared, &P::defaults, &RequestDefaults::sampling, &SamplingParams::top_p),
+      option("--top-k", kCompared, &P::defaults, &RequestDefaults::sampling, &SamplingParams::top_k),
+      option("--min-p", kCompared, &P::defaults, &RequestDefaults::sampling, &SamplingParams::min_p),
+      option("--repetition-penalty", kCompared, &P::defaults, &RequestDefaults::sampling,
+             &SamplingParams::repetition_penalty),
+      option("--presence-penalty", kCompared, &P::defaults, &RequestDefaults::sampling,
+             &SamplingParams::presence_penalty),
+      option("--frequency-penalty", kCompared, &P::defaults, &RequestDefaults::sampling,
+             &SamplingParams::frequency_penalty),
+      option("--seed", kCompared, &P::defaults, &RequestDefaults::sampling, &SamplingParams::seed),
+      option("--chat-template", kCompared, &P::chat_template),
+      option("--date", kCompared, &P::date),
+      option("--created", kCompared, &P::stamp_created),
+      option("--context-length", kCompared, &P::context_length),
+      field("input", "input", kInformation, &P::input),
+      field("model_path", "model_path", kInformation, &P::model_path),
+      field("version", "version", kInformation, &P::version),
+      field("isa", "isa", kInformation, &P::isa),
+      field("threads", "threads", kInformation, &P::threads),
+      field("max_batch", "max_batch", kInformation, &P::max_batch),
+  };
   for (const LimitEntry& limit : limit_table()) {
-    all.push_back(field(
-        limit.option, kLimit, [f = limit.field](P & p) -> auto& { return p.limits.*f; }));
+    all.push_back(option(limit.option, kLimit, &P::limits, limit.field));
   }
-  all.push_back(field(
-      "input", kInformation, [](P & p) -> auto& { return p.input; }));
-  all.push_back(field(
-      "model_path", kInformation, [](P & p) -> auto& { return p.model_path; }));
-  all.push_back(field(
-      "version", kInformation, [](P & p) -> auto& { return p.version; }));
   return all;
 }
 
@@ -188,23 +170,11 @@ const std::vector<Field>& fields() {
   return all;
 }
 
-// "the numerics version" is numerics_version in the file.
-std::string key_of(const Field& field) {
-  std::string key = field.name;
-  for (const std::string_view prefix : {"the ", "--"}) {
-    if (key.starts_with(prefix)) key.erase(0, prefix.size());
-  }
-  for (char& c : key) {
-    if (c == ' ' || c == '-') c = '_';
-  }
-  return key;
-}
-
 bool differs(const Field& field, const JobParameters& was, const JobParameters& is) {
   if (field.kind == Field::Kind::kInformation) return false;
   const JsonValue a = field.get(was);
   const JsonValue b = field.get(is);
-  return a != b && !(field.name == "the model" && (a == JsonValue("") || b == JsonValue("")));
+  return a != b && !(field.key == "model_hash" && (a == JsonValue("") || b == JsonValue("")));
 }
 
 }  // namespace
@@ -214,7 +184,7 @@ std::string to_json(const JobParameters& parameters) {
   JsonWriter out(text);
   out.begin_object();
   for (const Field& field : fields()) {
-    out.key(key_of(field));
+    out.key(field.key);
     out.value(field.get(parameters));
   }
   out.end_object();
@@ -226,11 +196,11 @@ Result<JobParameters> read_parameters(std::string_view json) {
   if (!parsed.ok()) return parsed.status();
   JobParameters out;
   for (const Field& field : fields()) {
-    const JsonValue* const value = parsed->find(key_of(field));
+    const JsonValue* const value = parsed->find(field.key);
     // Of a version that did not know it: it was as if it had its default.
     if (value == nullptr) continue;
     if (!field.set(out, *value)) {
-      return invalid_data(fmt::format("the job's parameter {} is {}, which cannot be", key_of(field), shown(*value)));
+      return invalid_data(fmt::format("the job's parameter {} is {}, which cannot be", field.key, shown(*value)));
     }
   }
   return out;
@@ -240,10 +210,10 @@ std::vector<std::string> changes(const JobParameters& was, const JobParameters& 
   std::vector<std::string> out;
   for (const Field& field : fields()) {
     if (!differs(field, was, is)) continue;
-    if (field.name == "the model") {
+    if (field.key == "model_hash") {
       out.push_back(fmt::format("the model was {} (hash {}) and is now {} (hash {})", was.model_path, was.model_hash,
                                 is.model_path, is.model_hash));
-    } else if (field.name == "the rows") {
+    } else if (field.key == "rows_hash") {
       // A changed number of rows says enough.
       if (was.rows == is.rows) out.push_back("the rows are no longer what they were");
     } else if (field.name == "--chat-template") {

@@ -32,6 +32,9 @@ struct JobParameters {
   std::string input;
   std::string model_path;
   std::string version = kVersion;
+  std::string isa;
+  int threads = 0;
+  int max_batch = 0;
 };
 
 std::string to_json(const JobParameters& parameters);

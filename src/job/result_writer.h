@@ -3,35 +3,13 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdint>
-#include <span>
-#include <string>
 #include <thread>
-#include <variant>
-#include <vector>
+#include <utility>
 
 #include "job/bounded_queue.h"
-#include "job/job_output.h"
-#include "job/result_line.h"
-#include "job/row_feeder.h"
+#include "job/result_format.h"
 
 namespace batchwright {
-
-struct FinishedRow {
-  RowName name;
-  ResponseShape shape;  // of completions
-  std::variant<Completion, RequestError> outcome;
-};
-
-// What a result looks like: a line of JSON, or of a table (failed rows are JSON in any case).
-struct ResultFormat {
-  bool is_table = false;
-  std::vector<std::string> carried;  // the columns' names
-  ResultContext context;
-};
-
-// What stands before the first answer.
-std::string result_header(bool is_table, std::span<const std::string> carried);
 
 // Owns a thread. push() waits while too many rows have not been written.
 class ResultWriter {
@@ -54,7 +32,6 @@ class ResultWriter {
 
  private:
   void run();
-  Status write(const FinishedRow& row);
 
   JobOutput& output_;
   const PromptEncoder& encoder_;

@@ -1,36 +1,15 @@
 // The reading side of a job: rows parsed, rendered and tokenised beside the steps.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
+#include <chrono>
 #include <optional>
-#include <string>
 #include <thread>
-#include <variant>
 #include <vector>
 
-#include "base/file_system.h"
-#include "base/hash.h"
 #include "job/bounded_queue.h"
-#include "job/row_index.h"
-#include "protocol/prepare_request.h"
+#include "job/fed_row.h"
 
 namespace batchwright {
-
-// What identifies a row in its line of the output.
-struct RowName {
-  int64_t row = 0;   // from 0
-  int64_t line = 0;  // from 1
-  std::optional<std::string> custom_id;
-  Hash128 hash;
-  std::vector<std::string> carried;  // values of the table's columns that the result repeats
-};
-
-struct FedRow {
-  RowName name;
-  std::variant<PreparedRequest, RequestError> outcome;
-  std::vector<std::string> ignored_fields;
-};
 
 // Owns a thread that takes the rows that are wanted in the file's order and stays so many ahead.
 class RowFeeder {
@@ -51,7 +30,6 @@ class RowFeeder {
 
  private:
   void feed();
-  Result<FedRow> prepare(int64_t row) const;
 
   const RowFile& rows_;
   const RowIndex& index_;
