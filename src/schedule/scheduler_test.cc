@@ -137,7 +137,7 @@ TEST(Scheduler, EverySequenceEndsAndSeesItsOwnTokensAlone) {
           open.erase(row.sequence);
         } else {
           std::vector<TokenId> more;
-          for (int i = below(5) == 0 ? 1 + below(100) : 1; i > 0; --i) more.push_back(below(2));
+          for (int i = below(8) == 0 ? 1 + below(70) : 1; i > 0; --i) more.push_back(below(2));
           scheduler.append(row.sequence, more);
           tokens[row.sequence].insert(tokens[row.sequence].end(), more.begin(), more.end());
         }
