@@ -112,4 +112,15 @@ got, _, _ = program.run(job, model, *base, codes=(3,))
 compare(sorted(expected), sorted(got), "completion order")
 got, _, _ = program.run(shuffled_job, model, *base, "--max-batch", 7, codes=(3,))
 compare(sorted(expected), sorted(got), "shuffled rows")
+
+# A list on the command line is that of every row without its own.
+def choices_of(job_rows, *options):
+    lines, _, _ = program.run(program.write("lists.jsonl", job_rows), model, *base, "--ordered", *options)
+    return [json.loads(line)["response"]["body"]["choices"] for line in lines]
+
+
+bare = [{"custom_id": f"{i}", "prompt": text(random.Random(i), 9)} for i in range(8)]
+own = [row | {"choice": ["the game", "a", "game"], "choice_logprobs": True} for row in bare]
+assert choices_of(own) == choices_of(bare, "--choice", "the game,a", "--choice", "game", "--choice-logprobs")
+assert choices_of(own, "--choice", "other", "--max-tokens", 1, "--stop", "a", "--ignore-eos") == choices_of(own)
 print(f"{len(expected)} answers and {len(expected_errors)} errors are byte-equal in {len(settings) + 3} settings")
