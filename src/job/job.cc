@@ -42,7 +42,7 @@ Status Job::begin_attempt(const Engine& engine) {
 
 Result<std::unique_ptr<JobOutput>> Job::open_output() {
   const ResultOrder order = options_.ordered ? ResultOrder::kInput : ResultOrder::kCompletion;
-  const std::string header = result_header(parameters_.table_output, format_->carried());
+  const std::string header = result_header(parameters_, *format_);
   if (is_stream()) return stream_output(files_, order, rows_wanted_, header);
   JournalledOutputOptions output;
   output.path = options_.output;

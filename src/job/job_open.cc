@@ -270,7 +270,7 @@ Status Job::check_no_stranger() const {
   if (file.status().code() == StatusCode::kNotFound) return {};
   if (!file.ok()) return file.status();
   BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, (*file)->size());
-  const uint64_t header = format_ ? result_header(parameters_.table_output, format_->carried()).size() : 0;
+  const uint64_t header = format_ ? result_header(parameters_, *format_).size() : 0;
   if (size <= header || size == journal_->summary().result_bytes[0]) return {};
   return invalid_argument(paths_.answers + ": was not written by this job, which is unfinished; move it away");
 }
@@ -292,7 +292,7 @@ Status Job::reopen(bool drop_failed) {
   }
   if (complete && complete->ordered) {
     std::sort(rows.begin(), rows.end(), [](const RowRecord& a, const RowRecord& b) { return a.row < b.row; });
-    uint64_t ends[kResultKinds] = {result_header(parameters_.table_output, format_->carried()).size(), 0};
+    uint64_t ends[kResultKinds] = {result_header(parameters_, *format_).size(), 0};
     for (RowRecord& row : rows) {
       row.offset = ends[static_cast<size_t>(row.kind)];
       ends[static_cast<size_t>(row.kind)] += row.length;

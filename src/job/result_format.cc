@@ -13,6 +13,7 @@ ResultFormat result_format(const JobParameters& parameters, const RowFormat& row
                            int64_t created) {
   ResultFormat format;
   format.is_table = parameters.table_output;
+  format.with_probability = parameters.defaults.choice_logprobs;
   format.carried = rows.carried();
   format.context.created = parameters.stamp_created ? created : 0;
   format.context.system_fingerprint = fmt::format("{}-n{}", model.hash, kNumericsVersion);
@@ -21,8 +22,8 @@ ResultFormat result_format(const JobParameters& parameters, const RowFormat& row
 
 std::string shown_model_name(const ModelInfo& model) { return model.name.empty() ? model.architecture : model.name; }
 
-std::string result_header(bool is_table, std::span<const std::string> carried) {
-  return is_table ? table_header(carried) : std::string();
+std::string result_header(const JobParameters& parameters, const RowFormat& rows) {
+  return parameters.table_output ? table_header(rows.carried(), parameters.defaults.choice_logprobs) : std::string();
 }
 
 RowResult make_result(const FinishedRow& row, const PromptEncoder& encoder, const ResultFormat& format) {
@@ -40,7 +41,7 @@ RowResult make_result(const FinishedRow& row, const PromptEncoder& encoder, cons
   if (completion != nullptr && completion->status.ok()) {
     const std::string id = name.custom_id.value_or("");
     result.line = format.is_table
-                      ? table_record(id, name.carried, row.shape, *completion)
+                      ? table_record(id, name.carried, row.shape, *completion, format.with_probability)
                       : result_line(id, name.hash, row.shape, *completion, encoder, format.context, columns);
   } else {
     const auto* const failed = std::get_if<RequestError>(&row.outcome);

@@ -23,6 +23,7 @@ struct FinishedRow {
 // What a result looks like: a line of JSON, or of a table (failed rows are JSON in any case).
 struct ResultFormat {
   bool is_table = false;
+  bool with_probability = false;     // of tables: a column for it
   std::vector<std::string> carried;  // the columns' names
   ResultContext context;
 };
@@ -34,7 +35,7 @@ ResultFormat result_format(const JobParameters& parameters, const RowFormat& row
 std::string shown_model_name(const ModelInfo& model);
 
 // What stands before the first answer.
-std::string result_header(bool is_table, std::span<const std::string> carried);
+std::string result_header(const JobParameters& parameters, const RowFormat& rows);
 
 RowResult make_result(const FinishedRow& row, const PromptEncoder& encoder, const ResultFormat& format);
 

@@ -15,7 +15,8 @@ namespace batchwright {
 namespace {
 
 constexpr const char* kIdColumn = "custom_id";
-constexpr std::array kResultColumns = {"answer", "finish_reason", "prompt_tokens", "completion_tokens"};
+constexpr std::array kResultColumns = {"answer", "finish_reason", "prompt_tokens", "completion_tokens", "probability"};
+constexpr size_t kProbabilityColumns = 1;  // the last
 
 std::string_view finish_reason_name(FinishReason reason) { return reason == FinishReason::kStop ? "stop" : "length"; }
 
@@ -27,6 +28,24 @@ std::string of_choices(const Completion& completion, TextOf text_of) {
   JsonWriter out(array);
   out.begin_array();
   for (const Choice& choice : completion.choices) out.value(std::string_view(text_of(choice)));
+  out.end_array();
+  return array;
+}
+
+// Of each choice's answer among those of the list; empty where the row had none.
+std::string probabilities(const Completion& completion) {
+  if (completion.answer_logprobs.empty()) return "";
+  const auto probability_of = [&](const Choice& choice) {
+    const auto found = std::find_if(completion.answer_logprobs.begin(), completion.answer_logprobs.end(),
+                                    [&](const AnswerLogprob& answer) { return answer.text == choice.text; });
+    BATCHWRIGHT_CHECK(found != completion.answer_logprobs.end());
+    return found->probability;
+  };
+  if (completion.choices.size() == 1) return format_shortest(probability_of(completion.choices[0]));
+  std::string array;
+  JsonWriter out(array);
+  out.begin_array();
+  for (const Choice& choice : completion.choices) out.value(probability_of(choice));
   out.end_array();
   return array;
 }
@@ -46,20 +65,21 @@ Status check_carried_names(std::span<const std::string> carried) {
   return {};
 }
 
-std::string table_header(std::span<const std::string> carried) {
+std::string table_header(std::span<const std::string> carried, bool with_probability) {
   std::string header = kIdColumn;
   const auto add = [&header](std::string_view name) {
     header += ',';
     append_csv_value(header, name);
   };
   for (const std::string& name : carried) add(name);
-  for (const char* const name : kResultColumns) add(name);
+  const size_t own = kResultColumns.size() - (with_probability ? 0 : kProbabilityColumns);
+  for (size_t i = 0; i < own; ++i) add(kResultColumns[i]);
   header += '\n';
   return header;
 }
 
 std::string table_record(std::string_view custom_id, std::span<const std::string> carried, const ResponseShape& shape,
-                         const Completion& completion) {
+                         const Completion& completion, bool with_probability) {
   BATCHWRIGHT_CHECK(completion.status.ok());
   std::string record;
   append_csv_value(record, custom_id);
@@ -73,7 +93,9 @@ std::string table_record(std::string_view custom_id, std::span<const std::string
   add(of_choices(completion, [](const Choice& choice) { return finish_reason_name(choice.finish_reason); }));
   int64_t generated = 0;
   for (const Choice& choice : completion.choices) generated += choice.generated_tokens;
-  record += fmt::format(",{},{}\n", completion.prompt_tokens, generated);
+  record += fmt::format(",{},{}", completion.prompt_tokens, generated);
+  if (with_probability) add(probabilities(completion));
+  record += '\n';
   return record;
 }
 

@@ -107,7 +107,7 @@ Status Verification::choose() {
   BATCHWRIGHT_RETURN_IF_ERROR(read.status());
   std::sort(sample_.begin(), sample_.end(), [](const RowRecord& a, const RowRecord& b) { return a.row < b.row; });
   if (is_ordered) {
-    uint64_t ends[kResultKinds] = {result_header(parameters_.table_output, format_->carried()).size(), 0};
+    uint64_t ends[kResultKinds] = {result_header(parameters_, *format_).size(), 0};
     int64_t row = 0;
     for (RowRecord& record : sample_) {
       for (; row < record.row; ++row) {
