@@ -282,4 +282,5 @@ def test(binary, model, folder):
     print(f"{sum(kills.values())} kills: {kills}")
 
 
-jobs.main(test)
+if __name__ == "__main__":
+    jobs.main(test)
