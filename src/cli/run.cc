@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <optional>
@@ -256,6 +257,12 @@ Status RunCommand::check_options() {
   }
   for (const std::string& stop : job_.defaults.stop_strings) {
     if (stop.empty()) return invalid_argument("--stop is empty; it needs at least one character");
+  }
+  const std::vector<std::string>& choice = job_.defaults.choice;
+  for (auto it = choice.begin(); it != choice.end(); ++it) {
+    if (it->empty()) return invalid_argument("--choice names an empty string; each needs at least one character");
+    if (std::find(choice.begin(), it, *it) != it)
+      return invalid_argument(fmt::format("--choice names \"{}\" twice", *it));
   }
   if (max_tokens_ > 0) job_.defaults.max_tokens = max_tokens_;
   if (restart_) job_.start = JobStart::kRestart;
