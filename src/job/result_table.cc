@@ -10,6 +10,7 @@
 #include "base/json_writer.h"
 #include "job/csv_record.h"
 #include "protocol/body_reader.h"
+#include "protocol/response.h"
 
 namespace batchwright {
 namespace {
@@ -17,8 +18,6 @@ namespace {
 constexpr const char* kIdColumn = "custom_id";
 constexpr std::array kResultColumns = {"answer", "finish_reason", "prompt_tokens", "completion_tokens", "probability"};
 constexpr size_t kProbabilityColumns = 1;  // the last
-
-std::string_view finish_reason_name(FinishReason reason) { return reason == FinishReason::kStop ? "stop" : "length"; }
 
 // Of the only choice its text; of several a JSON array.
 template <class TextOf>

@@ -24,8 +24,6 @@ std::string token_string(std::string_view bytes) {
 // JSON has no infinities; -9999 is what the OpenAI API prints for "impossible".
 float printable(float logprob) { return std::isfinite(logprob) ? logprob : -9999.0F; }
 
-const char* finish_reason_name(FinishReason reason) { return reason == FinishReason::kStop ? "stop" : "length"; }
-
 void append_chat_token(JsonWriter& out, const TokenLogprob& token, const PromptEncoder& encoder) {
   const std::string_view bytes = encoder.token_bytes(token.token);
   out.member("token", token_string(bytes));
@@ -177,6 +175,8 @@ void append_completion_choice(JsonWriter& out, const ResponseShape& shape, const
 }
 
 }  // namespace
+
+const char* finish_reason_name(FinishReason reason) { return reason == FinishReason::kStop ? "stop" : "length"; }
 
 void append_response_body(JsonWriter& out, const ResponseShape& shape, const ResponseIdentity& identity,
                           const Completion& completion, const PromptEncoder& encoder) {

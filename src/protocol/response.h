@@ -16,6 +16,9 @@ struct ResponseIdentity {
   std::string system_fingerprint;
 };
 
+// "stop" or "length".
+const char* finish_reason_name(FinishReason reason);
+
 // A chat.completion or text_completion object. Nothing in it depends on time, host, threads or batch but what
 // `identity` says. Precondition: the completion's status is ok.
 void append_response_body(JsonWriter& out, const ResponseShape& shape, const ResponseIdentity& identity,
