@@ -133,6 +133,7 @@ class Job {
   Status learn_model();
   Status check_same_job() const;
   Status check_no_stranger() const;
+  Status check_nothing_reported() const;
   Status reopen(bool drop_failed);
   Status read_done_rows();
   void choose_rows();

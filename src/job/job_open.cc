@@ -37,7 +37,9 @@ Result<std::unique_ptr<Job>> Job::open(FileSystem& files, JobOptions options, Jo
     BATCHWRIGHT_RETURN_IF_ERROR(job->open_stream());
   } else {
     const Status status = job->open_journalled();
-    if (!status.ok() && job->journal_ && !job->journal_->has_begun()) (void)job->journal_->remove();
+    if (!status.ok() && job->journal_ && job->journal_->was_empty() && !job->journal_->has_begun()) {
+      (void)job->journal_->remove();
+    }
     BATCHWRIGHT_RETURN_IF_ERROR(status);
   }
   return job;
@@ -101,7 +103,8 @@ Status Job::open_new(bool replace) {
   if (!replace) {
     // A run that ended before it had journalled its first attempt leaves nothing that counts; but X may be a
     // stranger's.
-    BATCHWRIGHT_RETURN_IF_ERROR(journal_->has_begun() ? check_no_stranger() : check_output_is_free(files_, paths_));
+    BATCHWRIGHT_RETURN_IF_ERROR(journal_->has_begun() ? check_nothing_reported()
+                                                      : check_output_is_free(files_, paths_));
     BATCHWRIGHT_RETURN_IF_ERROR(begin_journal());
   }
   BATCHWRIGHT_RETURN_IF_ERROR(open_input(paths_.input));
@@ -273,6 +276,19 @@ Status Job::check_no_stranger() const {
   const uint64_t header = format_ ? result_header(parameters_, *format_).size() : 0;
   if (size <= header || size == journal_->summary().result_bytes[0]) return {};
   return invalid_argument(paths_.answers + ": was not written by this job, which is unfinished; move it away");
+}
+
+// Results are not begun before the journal names the run that writes them.
+Status Job::check_nothing_reported() const {
+  for (const std::string& path : {paths_.answers_partial, paths_.errors_partial}) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const PathKind kind, files_.kind(path));
+    if (kind == PathKind::kNothing) continue;
+    return invalid_data(
+        fmt::format("{}: is there, and {} does not name the run that wrote it: that is damaged; "
+                    "--restart moves both aside",
+                    path, paths_.journal));
+  }
+  return check_no_stranger();
 }
 
 // Makes a complete job unfinished again, or drops the rows that failed: then their file holds nothing that counts.

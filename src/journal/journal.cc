@@ -185,7 +185,11 @@ Journal::Journal(FileSystem& files, std::string path, std::unique_ptr<WritableFi
 
 Result<std::unique_ptr<Journal>> Journal::lock(FileSystem& files, const std::string& path) {
   BATCHWRIGHT_ASSIGN_OR_RETURN(auto writer, files.create(path, CreateMode::kContinue));
-  return std::unique_ptr<Journal>(new Journal(files, path, std::move(writer)));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto reader, files.open_read(path));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, reader->size());
+  std::unique_ptr<Journal> journal(new Journal(files, path, std::move(writer)));
+  journal->was_empty_ = size == 0;
+  return journal;
 }
 
 Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::string& path) {
@@ -200,7 +204,13 @@ Status Journal::read_summary() {
   if (!summary.ok()) return Status(summary.status().code(), path_ + " " + summary.status().message());
   has_begun_ = summary->has_value();
   if (has_begun_) summary_ = **summary;
-  return {};
+  if (has_begun_) return {};
+  // The header is on the disk before anything else is written: without it there can be no more than a part of it.
+  std::string header;
+  append_log_header(header);
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, file->size());
+  return size <= header.size() ? Status()
+                               : invalid_data(path_ + " is no journal of batchwright, or its header is damaged");
 }
 
 Status Journal::read_rows(const std::function<Status(const RowRecord&)>& take) const {
@@ -290,7 +300,10 @@ Status Journal::remove() {
 
 Result<JournalSummary> read_journal(FileSystem& files, const std::string& path, const Replay::TakeRow& take_row) {
   BATCHWRIGHT_ASSIGN_OR_RETURN(const auto file, files.open_read(path));
-  auto summary = replay(*file, take_row);
+  Status taken;
+  const Replay::TakeRow take = [&](const RowRecord& row) { return taken = take_row(row); };
+  auto summary = replay(*file, take_row ? take : nullptr);
+  if (!taken.ok()) return taken;
   if (!summary.ok()) return Status(summary.status().code(), path + " " + summary.status().message());
   if (!summary->has_value()) return invalid_data(path + " holds no record");
   return **summary;

@@ -73,6 +73,8 @@ class Journal {
 
   const std::string& path() const { return path_; }
 
+  // Whether there was no such file, or an empty one, when it was locked.
+  bool was_empty() const { return was_empty_; }
   // False where the file holds nothing that was written by begin(): then nothing beside it belongs to a job.
   bool has_begun() const { return has_begun_; }
   // What was in it when it was opened or rewritten.
@@ -108,6 +110,7 @@ class Journal {
   FileSystem& files_;
   std::string path_;
   std::unique_ptr<WritableFile> writer_;
+  bool was_empty_ = false;
   bool has_begun_ = false;
   bool failed_ = false;
   JournalSummary summary_;
