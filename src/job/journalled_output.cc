@@ -64,28 +64,36 @@ class ResultFile {
     return files_.remove(partial_path_);
   }
 
-  // Cuts the file to what was reported.
-  Status resume(uint64_t reported_bytes) {
+  // Finds what was reported, to be read; it stays as it is until go_on().
+  Status find(uint64_t reported_bytes) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const PathKind kind, files_.kind(partial_path_));
-    if (kind == PathKind::kNothing) {
-      // The crash came when the file had its name already, or the job was complete and has been opened again.
-      const Status renamed = files_.rename(path_, partial_path_);
-      if (renamed.code() == StatusCode::kNotFound) {
-        return invalid_data(partial_path_ + ": is missing; its journal names rows in it; --restart starts over");
-      }
-      BATCHWRIGHT_RETURN_IF_ERROR(renamed);
-      BATCHWRIGHT_RETURN_IF_ERROR(files_.sync_folder_of(path_));
+    // The crash came when the file had its name already, or the job was complete and has been opened again.
+    if (kind == PathKind::kNothing) read_path_ = path_;
+    auto reader = files_.open_read(read_path_);
+    if (reader.status().code() == StatusCode::kNotFound) {
+      return invalid_data(partial_path_ + ": is missing; its journal names rows in it; --restart starts over");
     }
-    BATCHWRIGHT_ASSIGN_OR_RETURN(partial_, files_.create(partial_path_, CreateMode::kContinue));
-    BATCHWRIGHT_ASSIGN_OR_RETURN(reader_, files_.open_read(partial_path_));
+    if (!reader.ok()) return reader.status();
+    reader_ = std::move(*reader);
     BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, reader_->size());
     if (size < reported_bytes) {
       return invalid_data(
-          fmt::format("{}: is {} bytes long; its journal names rows up to byte {}; --restart starts over",
-                      partial_path_, size, reported_bytes));
+          fmt::format("{}: is {} bytes long; its journal names rows up to byte {}; --restart starts over", read_path_,
+                      size, reported_bytes));
     }
-    if (size > reported_bytes) BATCHWRIGHT_RETURN_IF_ERROR(partial_->truncate(reported_bytes));
     bytes_ = reported_bytes;
+    return {};
+  }
+
+  // What find() found is what was reported: it is cut to that, and grows from here.
+  Status go_on() {
+    if (read_path_ == path_) {
+      BATCHWRIGHT_RETURN_IF_ERROR(files_.rename(path_, partial_path_));
+      BATCHWRIGHT_RETURN_IF_ERROR(files_.sync_folder_of(path_));
+      read_path_ = partial_path_;
+    }
+    BATCHWRIGHT_ASSIGN_OR_RETURN(partial_, files_.create(partial_path_, CreateMode::kContinue));
+    BATCHWRIGHT_RETURN_IF_ERROR(partial_->truncate(bytes_));
     is_dirty_ = true;
     return {};
   }
@@ -117,7 +125,7 @@ class ResultFile {
     if (count == line.size() && crc32c(line) == place.checksum) return {};
     return invalid_data(
         fmt::format("{}: the {} bytes from {} on are not the line that the journal names; --restart starts over",
-                    partial_path_, place.length, place.offset));
+                    read_path_, place.length, place.offset));
   }
 
   Status put_in_place() {
@@ -157,10 +165,11 @@ class ResultFile {
   FileSystem& files_;
   const std::string path_;
   const std::string partial_path_;
+  std::string read_path_ = partial_path_;
   const std::string header_;
   std::unique_ptr<WritableFile> partial_;
   std::unique_ptr<ReadableFile> reader_;
-  uint64_t bytes_ = 0;
+  uint64_t bytes_ = 0;  // of the partial file, as far as it counts
   bool is_dirty_ = false;
   bool is_new_ = false;
 };
@@ -178,19 +187,24 @@ class JournalledOutput : public JobOutput {
 
   Status open() {
     const JournalSummary& done = journal_.summary();
+    // All is looked at before any of it is changed: what is damaged is left as it is.
+    for (size_t kind = 0; kind < kResultKinds; ++kind) {
+      if (done.rows[kind] > 0) BATCHWRIGHT_RETURN_IF_ERROR(results_[kind].find(done.result_bytes[kind]));
+    }
+    std::string line;
+    BATCHWRIGHT_RETURN_IF_ERROR(journal_.read_rows([&](const RowRecord& row) {
+      return file_of(row.kind).read({row.offset, row.length, row.checksum}, line);
+    }));
     for (size_t kind = 0; kind < kResultKinds; ++kind) {
       ResultFile& file = results_[kind];
       if (done.rows[kind] > 0) {
-        BATCHWRIGHT_RETURN_IF_ERROR(file.resume(done.result_bytes[kind]));
+        BATCHWRIGHT_RETURN_IF_ERROR(file.go_on());
       } else {
         BATCHWRIGHT_RETURN_IF_ERROR(file.clear());
         if (kind == static_cast<size_t>(ResultKind::kAnswer)) BATCHWRIGHT_RETURN_IF_ERROR(file.create());
       }
     }
-    std::string line;
-    return journal_.read_rows([&](const RowRecord& row) {
-      return file_of(row.kind).read({row.offset, row.length, row.checksum}, line);
-    });
+    return {};
   }
 
   Status write(const RowResult& result) override {
