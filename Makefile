@@ -1,5 +1,5 @@
 # What people type. The work is done by CMake (CMakePresets.json) and by the scripts in scripts/.
-.PHONY: all setup test demo lint format bench clean help
+.PHONY: all setup test test-long demo lint format bench clean help
 .DEFAULT_GOAL := all
 
 all: ## build the release binary, build/release/batchwright
@@ -17,6 +17,9 @@ demo: ## classify 200 package descriptions of this machine with a small model, f
 test: ## build and run every test, the real models included
 	@scripts/test ci
 
+test-long: ## kill, fail and cut the power of jobs some thousand times, and print the figures
+	@scripts/test-long
+
 lint: ## formatting, clang-tidy, and the checks of scripts/lint
 	@scripts/setup build test lint python
 	@scripts/lint/all
@@ -33,4 +36,4 @@ clean: ## remove everything that was built (models and the Python environment st
 	rm -rf build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile

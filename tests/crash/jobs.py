@@ -382,7 +382,7 @@ def uninterrupted(binary, model, rows, folder, options=()):
     rows.write(folder)
     name = "whole.csv" if rows.is_table else "whole.jsonl"
     job = Job(binary, model, rows, folder / name, options=[*options, "--ordered"])
-    done = job.run()
+    done = job.run("--overwrite")
     check(done.returncode in (EXIT_OK, EXIT_ROWS_FAILED), "undisturbed:", done.returncode, done.stderr.decode())
     answers, errors = job.read(""), job.read(".errors.jsonl") or b""
     ids, failed = ids_of(rows, answers, errors)
