@@ -27,17 +27,18 @@ Job::~Job() {
 }
 
 // From its record on, what the attempt does can be resumed.
-Status Job::begin_attempt(const Engine& engine) {
+Status Job::begin_attempt(const Engine& engine, int64_t unix_time) {
   parameters_.model_hash = engine.model().hash;
   parameters_.isa = engine.options().isa;
   parameters_.threads = engine.options().threads;
   parameters_.max_batch = engine.options().max_batch;
   if (is_stream()) return {};
+  if (replaces_) BATCHWRIGHT_RETURN_IF_ERROR(replace());
   if (former_parameters_) {
     BATCHWRIGHT_RETURN_IF_ERROR(check_same_job());
     BATCHWRIGHT_RETURN_IF_ERROR(journal_->resume());
   }
-  return journal_->write_attempt(environment_.unix_time(), to_json(parameters_));
+  return journal_->write_attempt(unix_time, to_json(parameters_));
 }
 
 Result<std::unique_ptr<JobOutput>> Job::open_output() {
@@ -59,18 +60,18 @@ Result<std::unique_ptr<JobOutput>> Job::open_output() {
 
 JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds_load, JobObserver* observer) {
   const double start = environment_.seconds();
+  const int64_t now = environment_.unix_time();
   const ModelInfo& model = engine.model();
   const ProtocolContext context{encoder, engine.options().context_length, shown_model_name(model), options_.defaults,
                                 options_.limits};
-  const JournalSummary before = journal_ ? journal_->summary() : JournalSummary();
-  const int64_t created = before.attempts.empty() ? environment_.unix_time() : before.attempts.front().unix_time;
-  const ResultFormat format = result_format(parameters_, *format_, model, created);
-
   JobOutcome outcome;
   JobReport& report = outcome.report;
-  outcome.status = begin_attempt(engine);
+  outcome.status = begin_attempt(engine, now);
   if (!outcome.status.ok()) return outcome;
   has_run_ = true;
+  const JournalSummary before = journal_ ? journal_->summary() : JournalSummary();
+  const int64_t created = before.attempts.empty() ? now : before.attempts.front().unix_time;
+  const ResultFormat format = result_format(parameters_, *format_, model, created);
   auto output = open_output();
   outcome.status = output.status();
   ReportedRows reported;

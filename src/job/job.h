@@ -123,6 +123,8 @@ class Job {
   Status open_journalled();
   Status open_new(bool replace);
   Status begin_journal();
+  Status replace();
+  Status save_index();
   Status open_again();
   Status open_unfinished();
   Status open_complete();
@@ -138,7 +140,7 @@ class Job {
   Status read_done_rows();
   void choose_rows();
 
-  Status begin_attempt(const Engine& engine);
+  Status begin_attempt(const Engine& engine, int64_t unix_time);
   Result<std::unique_ptr<JobOutput>> open_output();
   Status write_report(const JobReport& report);
 
@@ -160,6 +162,7 @@ class Job {
   std::vector<std::string> notes_;
   std::optional<JobReport> finished_;
   std::vector<std::string> made_;  // files to be removed if the job is never run
+  bool replaces_ = false;          // what is at the output's place, as soon as it runs
   bool has_run_ = false;
 };
 

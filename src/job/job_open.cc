@@ -111,20 +111,32 @@ Status Job::open_new(bool replace) {
   BATCHWRIGHT_RETURN_IF_ERROR(open_format());
   BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), environment_.stop_requested));
   if (replace) {
-    // Only now: a job that cannot run replaces nothing. The journal first, which no longer names what is removed.
-    BATCHWRIGHT_RETURN_IF_ERROR(begin_journal());
-    for (const std::string& path : paths_.all()) {
-      if (path != paths_.journal && path != paths_.input) BATCHWRIGHT_RETURN_IF_ERROR(files_.remove(path));
-    }
+    replaces_ = true;
+    if (journal_->was_empty()) made_.push_back(paths_.journal);
+  } else {
+    BATCHWRIGHT_RETURN_IF_ERROR(save_index());
   }
-  made_.push_back(paths_.index);
-  BATCHWRIGHT_RETURN_IF_ERROR(index_.save(files_, paths_.index));
-  BATCHWRIGHT_RETURN_IF_ERROR(files_.sync_folder_of(paths_.index));
   parameters_.rows = index_.size();
   parameters_.rows_hash = index_.rows_hash(*format_).hex();
   is_done_.assign(static_cast<size_t>(index_.size()), false);
+  rows_resumed_ = 0;
   choose_rows();
   return {};
+}
+
+// The journal first, which no longer names what is removed.
+Status Job::replace() {
+  BATCHWRIGHT_RETURN_IF_ERROR(begin_journal());
+  for (const std::string& path : paths_.all()) {
+    if (path != paths_.journal && path != paths_.input) BATCHWRIGHT_RETURN_IF_ERROR(files_.remove(path));
+  }
+  return save_index();
+}
+
+Status Job::save_index() {
+  made_.push_back(paths_.index);
+  BATCHWRIGHT_RETURN_IF_ERROR(index_.save(files_, paths_.index));
+  return files_.sync_folder_of(paths_.index);
 }
 
 Status Job::begin_journal() {

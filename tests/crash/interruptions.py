@@ -414,6 +414,27 @@ def what_is_not_ours_is_not_replaced(place):
 
 
 @case
+def overwriting_needs_a_model_that_loads(place):
+    job = place.job()
+    damaged = place.folder / "damaged.gguf"
+    damaged.write_bytes(place.model.read_bytes()[:100_000])
+    scarce = jobs.Job(place.binary, place.model, job.rows, job.output, job.expected)
+    original = scarce.command
+    scarce.command = lambda *more: ["1" if part == "32MiB" else part for part in original(*more)]
+    for content in (b"precious\n", None):
+        if content is None:
+            complete(job)
+        else:
+            job.output.write_bytes(content)
+        job.model = damaged
+        refused(job, EXIT_BAD_INPUT, str(damaged), "--overwrite", "--seed", "9")
+        job.model = place.model
+        refused(scarce, EXIT_USAGE, "memory", "--overwrite", "--seed", "9")
+        if content is not None:
+            job.output.unlink()
+
+
+@case
 def output_without_answers(place):
     """All rows fail: X is there, and empty."""
     lines = [b'{"custom_id":"%d","prompt":7}' % i for i in range(5)]
