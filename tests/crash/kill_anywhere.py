@@ -61,6 +61,9 @@ def intrude(rng, job, process, size_before, tally):
     if process.poll() is not None:
         return
     second = job.run(*rng.choice([[], ["--resume"], ["--overwrite"]]))
+    if second.returncode != jobs.EXIT_USAGE:
+        # The first may have given up its lock already, and only have to end.
+        wait(process, 5)
     if process.poll() is not None:
         # Then it may have come after the first, and replaced it.
         job.forget()
