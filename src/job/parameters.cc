@@ -215,9 +215,9 @@ std::vector<std::string> changes(const JobParameters& was, const JobParameters& 
                                 is.model_path, is.model_hash));
     } else if (field.key == "rows_hash") {
       // A changed number of rows says enough.
-      if (was.rows == is.rows) out.push_back("the rows are no longer what they were");
+      if (was.rows == is.rows) out.emplace_back("the rows are no longer what they were");
     } else if (field.name == "--chat-template") {
-      out.push_back("the text of --chat-template is another");
+      out.emplace_back("the text of --chat-template is another");
     } else {
       out.push_back(fmt::format("{} was {} and is now {}", field.name, shown(field.get(was)), shown(field.get(is))));
     }
