@@ -166,8 +166,8 @@ std::vector<Field> make_fields() {
 }
 
 const std::vector<Field>& fields() {
-  static const std::vector<Field> all = make_fields();
-  return all;
+  static const std::vector<Field> kAll = make_fields();
+  return kAll;
 }
 
 bool differs(const Field& field, const JobParameters& was, const JobParameters& is) {

@@ -134,7 +134,7 @@ TEST_F(RowIndexTest, ChangesAreNamed) {
   EXPECT_EQ(change(other).message(), "the rows have changed since the job began: line 42 of job is another");
   EXPECT_EQ(change(content + "{\"prompt\":\"\"}").message(),
             "the rows have changed since the job began: line 101 of job is another");
-  EXPECT_EQ(change(content.substr(0, content.rfind("{"))).message(),
+  EXPECT_EQ(change(content.substr(0, content.rfind('{'))).message(),
             "the rows have changed since the job began: job has 99 rows where there were 100");
   EXPECT_EQ(change("\n" + content).code(), StatusCode::kInvalidArgument);
 }
