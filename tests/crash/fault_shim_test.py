@@ -10,6 +10,7 @@ import fault
 from fault import Fault
 
 target = sys.argv[1]
+THREADS = 4  # of fault_target
 STEPS = ("open", "flock", "write", "write", "write", "read", "read", "sync", "sync", "truncate", "rename", "open",
          "sync", "close", "close", "open", "close", "unlink")
 
@@ -96,7 +97,8 @@ done, lines, files = run(Fault("write", at=500, do="error"), "threads")
 check(done.counts["write"] == 1000 and done.struck == 1 and lines == [(1,)], done, lines)
 check(len(files["many"]) == 999, files)
 done, _, files = run(Fault("write", at=500, do="kill-before"), "threads")
-check(done.returncode == fault.KILLED and len(files["many"]) >= 499, done)
+# One a thread may have been counted before and not have written yet.
+check(done.returncode == fault.KILLED and 499 - THREADS < len(files["many"]) < 1000, done, len(files["many"]))
 
 # A spec with a mistake never passes as a fault that did not strike.
 for spec in ("call=wirte,do=error", "at=0,do=error", "do=nothing", "at=3", "do=error,error=EFOO", "do"):
