@@ -11,7 +11,10 @@
 namespace batchwright {
 namespace {
 
+// A strip of quantised rows.
 constexpr int64_t kRowsPerItem = 4;
+// Columns of gate and up that lie in the cache together, for all rows: whole blocks of quantised activations.
+constexpr int64_t kTileColumns = 32;
 // Columns of the vocabulary whose logits a worker holds at once.
 constexpr int64_t kPiecePanels = 32;
 constexpr int64_t kPieceColumns = kPiecePanels * kPanelColumns;
@@ -24,6 +27,8 @@ constexpr int kRopePositionsMin = 1024;
 // The rounds of a wave of whole rows; in the third they are consumed.
 constexpr int kFullNorm = 0;
 constexpr int kFullProduct = 1;
+
+using Clock = std::chrono::steady_clock;
 
 int64_t chunks(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
@@ -48,6 +53,23 @@ ProductInput::ProductInput(std::span<const PackedWeights* const> matrices, int64
 bool ProductInput::store(const GemmKernels& kernels, int64_t row, const float* x) {
   if (floats_.size() > 0) std::copy_n(x, k_, floats_.data() + row * k_);
   return quantized_.size() == 0 || kernels.quantize_row(x, k_, row, quantized_.data());
+}
+
+void ProductInput::store_tile(const GemmKernels& kernels, int64_t row_begin, int64_t rows, int64_t column_begin,
+                              int64_t columns, const float* x, int64_t x_stride, std::vector<uint8_t>& failed) {
+  for (int64_t r = 0; floats_.size() > 0 && r < rows; ++r) {
+    std::copy_n(x + r * x_stride, columns, floats_.data() + (row_begin + r) * k_ + column_begin);
+  }
+  if (quantized_.size() == 0) return;
+  kernels.quantize_tile({.x = x,
+                         .x_stride = x_stride,
+                         .row_begin = row_begin,
+                         .rows = rows,
+                         .column_begin = column_begin,
+                         .columns = columns,
+                         .k = k_,
+                         .quantized = quantized_.data(),
+                         .failed = failed.data() + row_begin});
 }
 
 void ProductInput::finish(const GemmKernels& kernels, int64_t rows) {
@@ -85,8 +107,6 @@ void Decoder::allocate_buffers() {
   k_ = floats(shape_.kv_width());
   v_ = floats(shape_.kv_width());
   state_ = floats(shape_.heads * static_cast<int>(attention_state_floats(shape_.head_dim)));
-  gate_ = floats(shape_.feed_forward);
-  up_ = floats(shape_.feed_forward);
 
   std::vector<const PackedWeights*> normed;
   std::vector<const PackedWeights*> attended;
@@ -109,7 +129,8 @@ void Decoder::allocate_buffers() {
                attention_scratch_bytes(std::max(kQueriesPerItem, shape_.heads_per_kv()), shape_.head_dim));
   workers_.resize(static_cast<size_t>(pool_.size()));
   for (Worker& worker : workers_) {
-    worker.row = AlignedBuffer<float>(static_cast<size_t>(widest));
+    worker.rows = AlignedBuffer<float>(static_cast<size_t>(kRowsPerItem * widest));
+    worker.tile = AlignedBuffer<float>(static_cast<size_t>(2 * max_rows_ * kTileColumns));
     worker.scratch = AlignedBuffer<std::byte>(scratch);
     worker.logits = AlignedBuffer<float>(static_cast<size_t>(max_rows_ * kPieceColumns));
   }
@@ -120,9 +141,8 @@ size_t step_buffer_bytes(const ModelShape& shape, int max_rows, int threads) {
                       static_cast<size_t>(shape.feed_forward);
   const auto floats = static_cast<size_t>(shape.embedding) * 2 + static_cast<size_t>(shape.q_width()) +
                       static_cast<size_t>(shape.kv_width()) * 2 +
-                      static_cast<size_t>(shape.heads) * attention_state_floats(shape.head_dim) +
-                      static_cast<size_t>(shape.feed_forward) * 2 + inputs +
-                      static_cast<size_t>(threads) * static_cast<size_t>(kPieceColumns);
+                      static_cast<size_t>(shape.heads) * attention_state_floats(shape.head_dim) + inputs +
+                      static_cast<size_t>(threads) * static_cast<size_t>(kPieceColumns + 2 * kTileColumns);
   return (static_cast<size_t>(max_rows) * floats +
           static_cast<size_t>(kFullRows) * static_cast<size_t>(shape.vocabulary)) *
          sizeof(float);
@@ -161,6 +181,15 @@ void Decoder::add_products(const char* name, int layer, const ProductInput& inpu
   stage.panels_per_item = std::clamp<int64_t>(panels / (int64_t{8} * pool_.size()), 1, 16);
 }
 
+void Decoder::fuse_gate_up(Stage& stage) {
+  constexpr int64_t kTilePanels = kTileColumns / kPanelColumns;
+  stage.items = &Decoder::gate_up_items;
+  stage.run = &Decoder::run_gate_up;
+  stage.epilogue = "activation";
+  // Whole tiles, and half as many panels as of one matrix.
+  stage.panels_per_item = std::max(kTilePanels, stage.panels_per_item / 2 / kTilePanels * kTilePanels);
+}
+
 void Decoder::compile() {
   add_stage("embed", -1, &Decoder::row_chunks, &Decoder::run_embed);
   for (int layer = 0; layer < shape_.layers; ++layer) compile_layer(layer);
@@ -185,8 +214,8 @@ void Decoder::compile_layer(int layer) {
   add_products("output", layer, attended_, {product(w.output, y_, d)});
   add_stage("ffn norm", layer, &Decoder::row_chunks, &Decoder::run_ffn_norm);
   add_products("gate up", layer, normed_,
-               {product(w.gate, gate_, shape_.feed_forward), product(w.up, up_, shape_.feed_forward)});
-  add_stage("activation", layer, &Decoder::row_chunks, &Decoder::run_activation);
+               {Product{&w.gate.weights, w.gate.bias_or_null()}, Product{&w.up.weights, w.up.bias_or_null()}});
+  fuse_gate_up(stages_.back());
   add_products("down", layer, activated_, {product(w.down, y_, d)});
 }
 
@@ -200,7 +229,11 @@ std::vector<StageCost> Decoder::stage_costs() const {
     };
     for (int i = 0; i < stage.product_count; ++i) add(*stage.products[static_cast<size_t>(i)].weights);
     if (stage.run == &Decoder::run_argmax || stage.run == &Decoder::run_full) add(weights_.logits_head());
+    cost.seconds -= stage.epilogue_seconds;
     costs.push_back(cost);
+    if (stage.epilogue != nullptr) {
+      costs.push_back({stage.epilogue, stage.layer, 0, 0, stage.rows_done, stage.steps_done, stage.epilogue_seconds});
+    }
   }
   return costs;
 }
@@ -212,7 +245,7 @@ const ForwardResult& Decoder::forward(const Step& step, const FullLogits& full_l
   consumer_ = &full_logits;
   prepare(step);
   pool_.run([this](int worker) { walk(worker); });
-  merge_argmax();
+  merge_workers();
   return result_;
 }
 
@@ -229,7 +262,6 @@ void Decoder::prepare(const Step& step) {
   if (!full_rows_.empty() && full_logits_.size() == 0) {
     full_logits_ = AlignedBuffer<float>(static_cast<size_t>(kFullRows) * static_cast<size_t>(shape_.vocabulary));
   }
-  for (ProductInput* input : {&normed_, &attended_, &activated_}) input->finish(gemm_, rows_now_);
   final_.finish(gemm_, static_cast<int64_t>(argmax_rows_.size()));
 
   int64_t positions = 0;
@@ -261,12 +293,12 @@ void Decoder::prepare(const Step& step) {
     if (worker.blocks.size() < longest) worker.blocks.resize(longest);
     worker.best.assign(argmax_rows_.size(),
                        {-std::numeric_limits<float>::infinity(), std::numeric_limits<int64_t>::max()});
+    worker.failed.assign(static_cast<size_t>(rows_now_), 0);
   }
   for (auto& counter : counters_) counter.store(0, std::memory_order_relaxed);
 }
 
 void Decoder::walk(int worker) {
-  using Clock = std::chrono::steady_clock;
   auto begin = worker == 0 ? Clock::now() : Clock::time_point();
   size_t turn = 0;
   for (Stage& stage : stages_) {
@@ -285,6 +317,7 @@ void Decoder::walk(int worker) {
     if (worker == 0) {
       const auto end = Clock::now();
       stage.seconds += std::chrono::duration<double>(end - begin).count();
+      stage.epilogue_seconds += std::exchange(workers_[0].epilogue_seconds, 0);
       stage.rows_done += rows_of(stage);
       stage.steps_done += rows_of(stage) > 0 ? 1 : 0;
       begin = end;
@@ -298,7 +331,10 @@ int64_t Decoder::rows_of(const Stage& stage) const {
   return rows_now_;
 }
 
-void Decoder::merge_argmax() {
+void Decoder::merge_workers() {
+  for (const Worker& worker : workers_) {
+    for (size_t row = 0; row < worker.failed.size(); ++row) result_.row_failed[row] |= worker.failed[row];
+  }
   for (size_t i = 0; i < argmax_rows_.size(); ++i) {
     ArgMax best = workers_[0].best[i];
     for (const Worker& worker : workers_) {
@@ -333,12 +369,14 @@ void Decoder::add_residual(int row, const AlignedBuffer<float>& post_norm) {
 
 void Decoder::run_attention_norm(const Stage& stage, int /*round*/, int64_t item, int worker) {
   const int64_t d = shape_.embedding;
-  float* normed = workers_[static_cast<size_t>(worker)].row.data();
-  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
+  const int64_t first = item * kRowsPerItem;
+  Worker& own = workers_[static_cast<size_t>(worker)];
+  float* normed = own.rows.data();
+  for (int64_t row = first; row < rows_end(item); ++row, normed += d) {
     if (stage.layer > 0) add_residual(static_cast<int>(row), layer_weights(stage.layer - 1).ffn_post_norm);
     rows_.rms_norm(x_.data() + row * d, layer_weights(stage.layer).attention_norm.data(), shape_.norm_eps, d, normed);
-    if (!normed_.store(gemm_, row, normed)) result_.row_failed[static_cast<size_t>(row)] = 1;
   }
+  normed_.store_tile(gemm_, first, rows_end(item) - first, 0, d, own.rows.data(), d, own.failed);
 }
 
 void Decoder::run_rope(const Stage& stage, int /*round*/, int64_t item, int /*worker*/) {
@@ -370,34 +408,28 @@ void Decoder::run_rope(const Stage& stage, int /*round*/, int64_t item, int /*wo
 }
 
 void Decoder::run_attention_output(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
-  float* out = workers_[static_cast<size_t>(worker)].row.data();
-  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
+  const int64_t width = shape_.q_width();
+  const int64_t first = item * kRowsPerItem;
+  Worker& own = workers_[static_cast<size_t>(worker)];
+  for (int64_t row = first; row < rows_end(item); ++row) {
     const float* state =
         state_.data() + static_cast<size_t>(row * shape_.heads) * attention_state_floats(shape_.head_dim);
-    attention_.finish(state, shape_.heads, shape_.head_dim, out);
-    if (!attended_.store(gemm_, row, out)) result_.row_failed[static_cast<size_t>(row)] = 1;
+    attention_.finish(state, shape_.heads, shape_.head_dim, own.rows.data() + (row - first) * width);
   }
+  attended_.store_tile(gemm_, first, rows_end(item) - first, 0, width, own.rows.data(), width, own.failed);
 }
 
 void Decoder::run_ffn_norm(const Stage& stage, int /*round*/, int64_t item, int worker) {
   const int64_t d = shape_.embedding;
-  float* normed = workers_[static_cast<size_t>(worker)].row.data();
+  const int64_t first = item * kRowsPerItem;
+  Worker& own = workers_[static_cast<size_t>(worker)];
   const LayerWeights& w = layer_weights(stage.layer);
-  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
+  float* normed = own.rows.data();
+  for (int64_t row = first; row < rows_end(item); ++row, normed += d) {
     add_residual(static_cast<int>(row), w.attention_post_norm);
     rows_.rms_norm(x_.data() + row * d, w.ffn_norm.data(), shape_.norm_eps, d, normed);
-    if (!normed_.store(gemm_, row, normed)) result_.row_failed[static_cast<size_t>(row)] = 1;
   }
-}
-
-void Decoder::run_activation(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
-  const int64_t f = shape_.feed_forward;
-  float* out = workers_[static_cast<size_t>(worker)].row.data();
-  const auto activate = shape_.activation == Activation::kSilu ? rows_.silu_mul : rows_.gelu_mul;
-  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
-    activate(gate_.data() + row * f, up_.data() + row * f, f, out);
-    if (!activated_.store(gemm_, row, out)) result_.row_failed[static_cast<size_t>(row)] = 1;
-  }
+  normed_.store_tile(gemm_, first, rows_end(item) - first, 0, d, own.rows.data(), d, own.failed);
 }
 
 // Matrix products
@@ -417,17 +449,53 @@ void Decoder::run_product(const Stage& stage, int /*round*/, int64_t item, int w
     item -= items;
     ++product;
   }
-  GemmArgs args;
-  args.weights = product->weights;
-  args.panel_begin = item * stage.panels_per_item;
-  args.panel_end = std::min(args.panel_begin + stage.panels_per_item, product->weights->panels());
-  args.activations = stage.input->activations(product->weights->type);
-  args.rows = rows_now_;
-  args.bias = product->bias;
+  const int64_t begin = item * stage.panels_per_item;
+  const int64_t end = std::min(begin + stage.panels_per_item, product->weights->panels());
+  GemmArgs args = product_args(stage, *product, begin, end, worker);
   args.out = product->out;
   args.out_stride = product->out_stride;
-  args.scratch = workers_[static_cast<size_t>(worker)].scratch.data();
   gemm_.run(args);
+}
+
+GemmArgs Decoder::product_args(const Stage& stage, const Product& product, int64_t panel_begin, int64_t panel_end,
+                               int worker) {
+  GemmArgs args;
+  args.weights = product.weights;
+  args.panel_begin = panel_begin;
+  args.panel_end = panel_end;
+  args.activations = stage.input->activations(product.weights->type);
+  args.rows = rows_now_;
+  args.bias = product.bias;
+  args.scratch = workers_[static_cast<size_t>(worker)].scratch.data();
+  return args;
+}
+
+int64_t Decoder::gate_up_items(const Stage& stage, int /*round*/) const {
+  return chunks(stage.products[0].weights->panels(), stage.panels_per_item);
+}
+
+// Both products of a tile of columns, and their activation while they are in the cache.
+void Decoder::run_gate_up(const Stage& stage, int /*round*/, int64_t item, int worker) {
+  Worker& own = workers_[static_cast<size_t>(worker)];
+  const auto activate = shape_.activation == Activation::kSilu ? rows_.silu_mul : rows_.gelu_mul;
+  const int64_t width = std::min<int64_t>(shape_.feed_forward, (item + 1) * stage.panels_per_item * kPanelColumns);
+  for (int64_t column = item * stage.panels_per_item * kPanelColumns; column < width; column += kTileColumns) {
+    const int64_t columns = std::min(kTileColumns, width - column);
+    float* gate = own.tile.data();
+    float* up = gate + rows_now_ * columns;
+    for (const auto& [product, out] : {std::pair(&stage.products[0], gate), std::pair(&stage.products[1], up)}) {
+      GemmArgs args =
+          product_args(stage, *product, column / kPanelColumns, chunks(column + columns, kPanelColumns), worker);
+      args.out = out;
+      args.out_stride = columns;
+      args.out_first_column = column;
+      gemm_.run(args);
+    }
+    const auto begin = Clock::now();
+    activate(gate, up, rows_now_ * columns, gate);
+    activated_.store_tile(gemm_, 0, rows_now_, column, columns, gate, columns, own.failed);
+    own.epilogue_seconds += std::chrono::duration<double>(Clock::now() - begin).count();
+  }
 }
 
 // Attention
@@ -480,11 +548,12 @@ int64_t Decoder::final_items(const Stage& /*stage*/, int /*round*/) const {
 
 void Decoder::run_final_norm(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
   const int row = step_->logits[static_cast<size_t>(argmax_rows_[static_cast<size_t>(item)])].row;
-  float* normed = workers_[static_cast<size_t>(worker)].row.data();
+  Worker& own = workers_[static_cast<size_t>(worker)];
+  float* normed = own.rows.data();
   add_residual(row, layer_weights(shape_.layers - 1).ffn_post_norm);
   rows_.rms_norm(x_.data() + int64_t{row} * shape_.embedding, weights_.output_norm.data(), shape_.norm_eps,
                  shape_.embedding, normed);
-  if (!final_.store(gemm_, item, normed)) result_.row_failed[static_cast<size_t>(row)] = 1;
+  if (!final_.store(gemm_, item, normed)) own.failed[static_cast<size_t>(row)] = 1;
 }
 
 // A piece of the vocabulary; rows and out are the caller's.
@@ -549,8 +618,8 @@ void Decoder::run_full(const Stage& stage, int round, int64_t item, int worker) 
     if (item == 0) full_.finish(gemm_, full_items(stage, round));
     add_residual(row, layer_weights(shape_.layers - 1).ffn_post_norm);
     rows_.rms_norm(x_.data() + int64_t{row} * shape_.embedding, weights_.output_norm.data(), shape_.norm_eps,
-                   shape_.embedding, own.row.data());
-    if (!full_.store(gemm_, item, own.row.data())) result_.row_failed[static_cast<size_t>(row)] = 1;
+                   shape_.embedding, own.rows.data());
+    if (!full_.store(gemm_, item, own.rows.data())) own.failed[static_cast<size_t>(row)] = 1;
     return;
   }
   float* logits = full_logits_.data() + item * shape_.vocabulary;

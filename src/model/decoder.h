@@ -25,6 +25,10 @@ class ProductInput {
 
   // Stores row `row`; false where it holds a value that is not finite and the form can tell.
   bool store(const GemmKernels& kernels, int64_t row, const float* x);
+  // Stores columns [column_begin, column_begin + columns) of `rows` rows, the first of a strip of four; both counts of
+  // columns are multiples of 32 where the form is int8. failed[row] becomes 1 for a row that is not finite.
+  void store_tile(const GemmKernels& kernels, int64_t row_begin, int64_t rows, int64_t column_begin, int64_t columns,
+                  const float* x, int64_t x_stride, std::vector<uint8_t>& failed);
   // Readies `rows` rows for reading.
   void finish(const GemmKernels& kernels, int64_t rows);
   const void* activations(ElementType weights) const;
@@ -66,9 +70,12 @@ class Decoder final : public Model {
     int product_count = 0;
     int64_t panels_per_item = 1;
     const ProductInput* input = nullptr;
+    // Of a fused stage: what follows its products.
+    const char* epilogue = nullptr;
     int64_t rows_done = 0;
     int64_t steps_done = 0;
-    double seconds = 0;
+    double seconds = 0;           // of worker 0
+    double epilogue_seconds = 0;  // of these
   };
 
   // Rows of one group that meet one KV head.
@@ -80,11 +87,14 @@ class Decoder final : public Model {
   };
 
   struct Worker {
-    AlignedBuffer<float> row;          // of the widest row
+    AlignedBuffer<float> rows;         // kRowsPerItem of the widest
+    AlignedBuffer<float> tile;         // gate and up of all rows for a few columns
     AlignedBuffer<std::byte> scratch;  // of the kernels
     AlignedBuffer<float> logits;       // rows x columns of a piece of the vocabulary
     std::vector<const void*> blocks;
     std::vector<ArgMax> best;
+    std::vector<uint8_t> failed;  // rows
+    double epilogue_seconds = 0;
   };
 
   void compile();
@@ -94,13 +104,15 @@ class Decoder final : public Model {
                  void (Decoder::*run)(const Stage&, int, int64_t, int),
                  int (Decoder::*rounds)(const Stage&) const = nullptr);
   void add_products(const char* name, int layer, const ProductInput& input, std::initializer_list<Product> products);
+  void fuse_gate_up(Stage& stage);
   void prepare(const Step& step);
   void walk(int worker);
-  void merge_argmax();
+  void merge_workers();
   int64_t rows_of(const Stage& stage) const;
 
   int64_t row_chunks(const Stage& stage, int round) const;
   int64_t product_items(const Stage& stage, int round) const;
+  int64_t gate_up_items(const Stage& stage, int round) const;
   int attention_rounds(const Stage& stage) const;
   int64_t attention_items(const Stage& stage, int round) const;
   int64_t final_items(const Stage& stage, int round) const;
@@ -115,7 +127,7 @@ class Decoder final : public Model {
   void run_attention(const Stage& stage, int round, int64_t item, int worker);
   void run_attention_output(const Stage& stage, int round, int64_t item, int worker);
   void run_ffn_norm(const Stage& stage, int round, int64_t item, int worker);
-  void run_activation(const Stage& stage, int round, int64_t item, int worker);
+  void run_gate_up(const Stage& stage, int round, int64_t item, int worker);
   void run_final_norm(const Stage& stage, int round, int64_t item, int worker);
   void run_argmax(const Stage& stage, int round, int64_t item, int worker);
   void run_full(const Stage& stage, int round, int64_t item, int worker);
@@ -123,6 +135,8 @@ class Decoder final : public Model {
   // x += y of the former sublayer, behind its post norm where there is one.
   void add_residual(int row, const AlignedBuffer<float>& post_norm);
   GemmArgs head_product(const ProductInput& input, int64_t piece, int worker);
+  // The product of some of its panels for the step's rows; `out` is the caller's.
+  GemmArgs product_args(const Stage& stage, const Product& product, int64_t panel_begin, int64_t panel_end, int worker);
   int64_t rows_end(int64_t chunk) const;
   const LayerWeights& layer_weights(int layer) const { return weights_.layers[static_cast<size_t>(layer)]; }
 
@@ -148,7 +162,6 @@ class Decoder final : public Model {
   AlignedBuffer<float> q_;            // [rows][heads][head_dim]
   AlignedBuffer<float> k_, v_;        // [rows][kv_heads][head_dim]
   AlignedBuffer<float> state_;        // [rows][heads][2 + head_dim]
-  AlignedBuffer<float> gate_, up_;    // [rows][feed_forward]
   AlignedBuffer<float> full_logits_;  // [kFullRows][vocabulary], taken on first use
   ProductInput normed_, attended_, activated_, final_, full_;
 

@@ -24,6 +24,21 @@ struct RawGemm {
   void* scratch = nullptr;
 };
 
+// Values to be quantised: rows [row_begin, row_begin + rows), the first of a strip, times columns [column_begin,
+// column_begin + columns), all of whole blocks of 32.
+struct QuantizeTile {
+  const float* x = nullptr;  // row r, column c: x[(r - row_begin) * x_stride + c - column_begin]
+  int64_t x_stride = 0;
+  int64_t row_begin = 0;
+  int64_t rows = 0;
+  int64_t column_begin = 0;
+  int64_t columns = 0;
+  int64_t k = 0;              // columns of the whole rows
+  void* quantized = nullptr;  // of all rows: quantized_rows_bytes(.., k), 64-byte aligned
+  // failed[r] becomes 1 where row r holds a value that is not finite.
+  uint8_t* failed = nullptr;
+};
+
 using RunFormat = void (*)(const RawGemm&);
 
 struct QuantizedFormatKernels {
@@ -36,6 +51,7 @@ struct FloatFormatKernels {
 
 struct ActivationKernels {
   bool (*quantize_row)(const float* x, int64_t k, int64_t row, void* quantized);
+  void (*quantize_tile)(const QuantizeTile& tile);
 };
 
 // Scratch: first the unpacked part of one or two panels, then f32 sums: three times [rows rounded up][16], for two

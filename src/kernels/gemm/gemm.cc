@@ -64,6 +64,12 @@ bool quantize_row(const float* x, int64_t k, int64_t row, void* quantized) {
   return kActivations.quantize_row(x, k, row, quantized);
 }
 
+template <const ActivationKernels& kActivations>
+void quantize_tile(const QuantizeTile& tile) {
+  BATCHWRIGHT_CHECK(tile.row_begin % kStripRows == 0 && tile.column_begin % 32 == 0 && tile.columns % 32 == 0);
+  kActivations.quantize_tile(tile);
+}
+
 void pad_rows(int64_t rows, int64_t k, void* quantized) {
   const int64_t blocks = k / 32;
   const int64_t used = rows % kStripRows;
@@ -81,10 +87,14 @@ void pad_rows(int64_t rows, int64_t k, void* quantized) {
 }
 
 const GemmKernels kTable[] = {
-    {Isa::kScalar, run<kQuantizedScalar, kFloatScalar>, quantize_row<kActivationsScalar>, pad_rows},
-    {Isa::kAvx2, run<kQuantizedAvx2, kFloatAvx2>, quantize_row<kActivationsAvx2>, pad_rows},
-    {Isa::kAvx512, run<kQuantizedAvx2, kFloatAvx512>, quantize_row<kActivationsAvx2>, pad_rows},
-    {Isa::kVnni, run<kQuantizedVnni, kFloatAvx512>, quantize_row<kActivationsAvx2>, pad_rows},
+    {Isa::kScalar, run<kQuantizedScalar, kFloatScalar>, quantize_row<kActivationsScalar>,
+     quantize_tile<kActivationsScalar>, pad_rows},
+    {Isa::kAvx2, run<kQuantizedAvx2, kFloatAvx2>, quantize_row<kActivationsAvx2>, quantize_tile<kActivationsAvx2>,
+     pad_rows},
+    {Isa::kAvx512, run<kQuantizedAvx2, kFloatAvx512>, quantize_row<kActivationsAvx2>, quantize_tile<kActivationsAvx2>,
+     pad_rows},
+    {Isa::kVnni, run<kQuantizedVnni, kFloatAvx512>, quantize_row<kActivationsAvx2>, quantize_tile<kActivationsAvx2>,
+     pad_rows},
 };
 
 }  // namespace

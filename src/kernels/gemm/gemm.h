@@ -4,8 +4,9 @@
 //
 // Quantised weights. A row of activations is int8 in blocks of 32 along k: amax is the largest absolute value of the
 // block; d_a = amax / 127, q = clamp(rne(x * (127 / amax)), -127, 127); amax < 2^-100 gives d_a = 0 and q = 0. A
-// non-finite value makes the whole row zeros and is reported. With isum the exact integer sum of q * w over a block
-// (w without its offset: w - 8, w - 16, w - 32 for the symmetric formats), asum that of q:
+// non-finite value makes the whole row (or its blocks that hold one, see GemmKernels) zeros and is reported. With isum
+// the exact integer sum of q * w over a block (w without its offset: w - 8, w - 16, w - 32 for the symmetric formats),
+// asum that of q:
 //   Q4_0, Q5_0, Q8_0   acc = fma(f32(isum), d_w * d_a, acc)
 //   Q4_1, Q5_1         the same with w unsigned, then acc = fma(m_w, d_a * f32(asum), acc)
 //   Q4_K, Q5_K         over the 8 blocks of a super-block, from s = u = 0:
@@ -27,6 +28,7 @@
 #include "base/aligned_buffer.h"
 #include "batchwright/options.h"
 #include "batchwright/status.h"
+#include "kernels/gemm/format_kernels.h"
 #include "tensor/element_type.h"
 
 namespace batchwright {
@@ -91,6 +93,10 @@ struct GemmKernels {
   // aligned). Rows of one strip may be written by different threads. False: the row holds a non-finite value; it is
   // stored as zeros.
   bool (*quantize_row)(const float* x, int64_t k, int64_t row, void* quantized);
+  // The same for a part of the columns of several rows; tiles of different strips or columns may be written by
+  // different threads. Of a row that holds a non-finite value, the blocks that hold one are stored as zeros. Fills up
+  // the last strip with zeros.
+  void (*quantize_tile)(const QuantizeTile& tile);
   // Zeroes what lies behind row `rows` in the last strip.
   void (*pad_rows)(int64_t rows, int64_t k, void* quantized);
 };

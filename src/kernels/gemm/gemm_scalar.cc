@@ -137,16 +137,20 @@ void store_block(const float* x, StripBlock& block, int64_t lane, uint32_t amax_
   block.d_sum[lane] = block.d[lane] * static_cast<float>(sums[0][0] + sums[0][1] + sums[1][0] + sums[1][1]);
 }
 
+uint32_t largest_magnitude(const float* x) {
+  uint32_t bits = 0;
+  for (int i = 0; i < 32; ++i) bits = std::max(bits, std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu);
+  return bits;
+}
+
+constexpr uint32_t kInfinity = 0x7f800000u;
+
 bool quantize_row_scalar(const float* x, int64_t k, int64_t row, void* quantized) {
-  constexpr uint32_t kInfinity = 0x7f800000u;
   const int64_t blocks = k / 32;
   auto* strip = static_cast<StripBlock*>(quantized) + row / kStripRows * blocks;
   bool finite = true;
   for (int64_t b = 0; b < blocks && finite; ++b) {
-    uint32_t amax_bits = 0;
-    for (int i = 0; i < 32; ++i) {
-      amax_bits = std::max(amax_bits, std::bit_cast<uint32_t>(x[b * 32 + i]) & 0x7fffffffu);
-    }
+    const uint32_t amax_bits = largest_magnitude(x + b * 32);
     finite = amax_bits < kInfinity;
     if (finite) store_block(x + b * 32, strip[b], row % kStripRows, amax_bits);
   }
@@ -154,6 +158,21 @@ bool quantize_row_scalar(const float* x, int64_t k, int64_t row, void* quantized
     for (int64_t b = 0; b < blocks; ++b) store_block(nullptr, strip[b], row % kStripRows, 0);
   }
   return finite;
+}
+
+void quantize_tile_scalar(const QuantizeTile& tile) {
+  const int64_t blocks = tile.k / 32;
+  const int64_t padded_rows = (tile.rows + kStripRows - 1) / kStripRows * kStripRows;
+  for (int64_t r = 0; r < padded_rows; ++r) {
+    const int64_t row = tile.row_begin + r;
+    auto* strip = static_cast<StripBlock*>(tile.quantized) + row / kStripRows * blocks + tile.column_begin / 32;
+    for (int64_t c = 0; c < tile.columns; c += 32) {
+      const float* x = tile.x + r * tile.x_stride + c;
+      const uint32_t amax_bits = r < tile.rows ? largest_magnitude(x) : 0;
+      if (amax_bits >= kInfinity) tile.failed[r] = 1;
+      store_block(x, strip[c / 32], row % kStripRows, amax_bits < kInfinity ? amax_bits : 0);
+    }
+  }
 }
 
 }  // namespace
@@ -165,6 +184,6 @@ const QuantizedFormatKernels kQuantizedScalar = {
 };
 const FloatFormatKernels kFloatScalar = {run_float<float, same>, run_float<uint16_t, from_half>,
                                          run_float<uint16_t, from_brain>};
-const ActivationKernels kActivationsScalar = {quantize_row_scalar};
+const ActivationKernels kActivationsScalar = {quantize_row_scalar, quantize_tile_scalar};
 
 }  // namespace batchwright
