@@ -13,6 +13,7 @@ namespace {
 
 // A strip of quantised rows.
 constexpr int64_t kRowsPerItem = 4;
+constexpr int64_t kRopeRowsMax = 32;
 // Columns of gate and up that lie in the cache together, for all rows: whole blocks of quantised activations.
 constexpr int64_t kTileColumns = 32;
 // Columns of the vocabulary whose logits a worker holds at once.
@@ -208,7 +209,7 @@ void Decoder::compile_layer(int layer) {
   add_products(
       "qkv", layer, normed_,
       {product(w.q, q_, shape_.q_width()), product(w.k, k_, shape_.kv_width()), product(w.v, v_, shape_.kv_width())});
-  add_stage("rope", layer, &Decoder::row_chunks, &Decoder::run_rope);
+  add_stage("rope", layer, &Decoder::rope_items, &Decoder::run_rope);
   add_stage("attention", layer, &Decoder::attention_items, &Decoder::run_attention, &Decoder::attention_rounds);
   add_stage("attention finish", layer, &Decoder::row_chunks, &Decoder::run_attention_output);
   add_products("output", layer, attended_, {product(w.output, y_, d)});
@@ -379,32 +380,53 @@ void Decoder::run_attention_norm(const Stage& stage, int /*round*/, int64_t item
   normed_.store_tile(gemm_, first, rows_end(item) - first, 0, d, own.rows.data(), d, own.failed);
 }
 
+// Rows of neighbouring positions in one item: their keys lie in the same cache lines.
+int64_t Decoder::rope_rows() const {
+  return std::clamp<int64_t>(rows_now_ / (int64_t{4} * pool_.size()), kRowsPerItem, kRopeRowsMax);
+}
+
+int64_t Decoder::rope_items(const Stage& /*stage*/, int /*round*/) const { return chunks(rows_now_, rope_rows()); }
+
 void Decoder::run_rope(const Stage& stage, int /*round*/, int64_t item, int /*worker*/) {
   const LayerWeights& w = layer_weights(stage.layer);
   const int dim = shape_.head_dim;
-  const auto page_class = static_cast<size_t>(class_of_layer_[static_cast<size_t>(stage.layer)]);
   const RopeTable& rope = shape_.windows[static_cast<size_t>(stage.layer)] == 0 ? rope_full_ : rope_windowed_;
-  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
+  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * rope_rows());
+  for (int64_t row = item * rope_rows(); row < end; ++row) {
     const int position = step_->positions[static_cast<size_t>(row)];
     const float* cos = rope.cos_at(position);
     const float* sin = rope.sin_at(position);
+    const auto turn = [&](float* head, const AlignedBuffer<float>& norm) {
+      if (norm.size() > 0) rows_.rms_norm(head, norm.data(), shape_.norm_eps, dim, head);
+      rows_.rope(head, cos, sin, dim);
+    };
     for (int head = 0; head < shape_.heads; ++head) {
-      float* q = q_.data() + row * shape_.q_width() + head * dim;
-      if (w.q_norm.size() > 0) rows_.rms_norm(q, w.q_norm.data(), shape_.norm_eps, dim, q);
-      rows_.rope(q, cos, sin, dim);
+      turn(q_.data() + row * shape_.q_width() + head * dim, w.q_norm);
       const auto state = static_cast<size_t>(row * shape_.heads + head) * attention_state_floats(dim);
       state_[state] = 0;
       state_[state + 1] = 0;  // l = 0: no block yet
     }
-    const PageId page = step_->classes[page_class].write_pages[static_cast<size_t>(row)];
     for (int head = 0; head < shape_.kv_heads; ++head) {
-      float* k = k_.data() + row * shape_.kv_width() + head * dim;
-      if (w.k_norm.size() > 0) rows_.rms_norm(k, w.k_norm.data(), shape_.norm_eps, dim, k);
-      rows_.rope(k, cos, sin, dim);
-      attention_.store(kv_.format(), k, v_.data() + row * shape_.kv_width() + head * dim, dim,
-                       position % kPagePositions, kv_.block(static_cast<int>(page_class), page, stage.layer, head));
+      turn(k_.data() + row * shape_.kv_width() + head * dim, w.k_norm);
     }
   }
+  for (int64_t row = item * rope_rows(); row < end;) row = store_keys_values(stage.layer, row, end);
+}
+
+int64_t Decoder::store_keys_values(int layer, int64_t row, int64_t end) {
+  const int page_class = class_of_layer_[static_cast<size_t>(layer)];
+  const std::vector<PageId>& pages = step_->classes[static_cast<size_t>(page_class)].write_pages;
+  const auto first = static_cast<size_t>(row);
+  int count = 1;
+  for (size_t next = first + 1; next < static_cast<size_t>(end); ++next, ++count) {
+    if (pages[next] != pages[first] || step_->positions[next] != step_->positions[first] + count) break;
+  }
+  for (int head = 0; head < shape_.kv_heads; ++head) {
+    const int64_t at = row * shape_.kv_width() + int64_t{head} * shape_.head_dim;
+    attention_.store_run(kv_.format(), k_.data() + at, v_.data() + at, shape_.kv_width(), count, shape_.head_dim,
+                         step_->positions[first] % kPagePositions, kv_.block(page_class, pages[first], layer, head));
+  }
+  return row + count;
 }
 
 void Decoder::run_attention_output(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {

@@ -113,6 +113,8 @@ class Decoder final : public Model {
   int64_t row_chunks(const Stage& stage, int round) const;
   int64_t product_items(const Stage& stage, int round) const;
   int64_t gate_up_items(const Stage& stage, int round) const;
+  int64_t rope_rows() const;
+  int64_t rope_items(const Stage& stage, int round) const;
   int attention_rounds(const Stage& stage) const;
   int64_t attention_items(const Stage& stage, int round) const;
   int64_t final_items(const Stage& stage, int round) const;
@@ -132,6 +134,8 @@ class Decoder final : public Model {
   void run_argmax(const Stage& stage, int round, int64_t item, int worker);
   void run_full(const Stage& stage, int round, int64_t item, int worker);
 
+  // Rows from `row` on that stand side by side in a page, before row `end`; returns the row behind them.
+  int64_t store_keys_values(int layer, int64_t row, int64_t end);
   // x += y of the former sublayer, behind its post norm where there is one.
   void add_residual(int row, const AlignedBuffer<float>& post_norm);
   GemmArgs head_product(const ProductInput& input, int64_t piece, int worker);

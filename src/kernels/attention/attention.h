@@ -76,6 +76,9 @@ struct AttentionKernels {
   void (*finish)(const float* state, int heads, int dim, float* out);
   // Stores one position's K and V (dim values each, rounded to nearest even) at `offset` (0..63) of a head's block.
   void (*store)(KvFormat format, const float* k, const float* v, int dim, int offset, void* block);
+  // The same for positions offset, offset + 1, ... of one block: row i at k + i * stride and v + i * stride.
+  void (*store_run)(KvFormat format, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
+                    void* block);
 };
 
 const AttentionKernels& attention_kernels(Isa isa);
