@@ -46,6 +46,15 @@ std::vector<StageShare> stage_shares(const std::vector<StageStats>& before, cons
   return shares;
 }
 
+// The share of what is neither a product with weights nor attention.
+double other_share(const std::vector<StageShare>& stages) {
+  double share = 0;
+  for (const StageShare& stage : stages) {
+    if (stage.multiply_adds_per_second <= 0 && stage.name != "attention") share += stage.share;
+  }
+  return share;
+}
+
 constexpr double kBillion = 1e9;
 
 double median(std::vector<double> values) {
@@ -178,6 +187,7 @@ class BenchCommand : public Command {
         }
         out += '\n';
       }
+      out += fmt::format("  neither product nor attention: {:.1f}%\n", 100 * other_share(s.stages));
     }
     out += fmt::format(
         "\nPeaks (billions a second): int8 {:.1f} maddubs+madd, {:.1f} maddubs+add16, {:.1f} VNNI; fp32 {:.1f} fma; "
@@ -202,7 +212,10 @@ class BenchCommand : public Command {
       out.member("batch", speed.batch);
       out.member("prefill_tokens_per_second", speed.prefill);
       out.member("decode_tokens_per_second", speed.decode);
-      if (stages_) write_stages(out, speed.stages);
+      if (stages_) {
+        write_stages(out, speed.stages);
+        out.member("other_share", other_share(speed.stages));
+      }
       out.end_object();
     }
     out.end_array();

@@ -12,8 +12,9 @@ namespace batchwright {
 namespace {
 
 // A strip of quantised rows.
-constexpr int64_t kRowsPerItem = 4;
-constexpr int64_t kRopeRowsMax = 32;
+constexpr int64_t kStrip = 4;
+// Rows that a worker takes at once: neighbouring positions' keys lie in the same cache lines.
+constexpr int64_t kRowsPerItemMax = 32;
 // Columns of gate and up that lie in the cache together, for all rows: whole blocks of quantised activations.
 constexpr int64_t kTileColumns = 32;
 // Columns of the vocabulary whose logits a worker holds at once.
@@ -130,7 +131,7 @@ void Decoder::allocate_buffers() {
                attention_scratch_bytes(std::max(kQueriesPerItem, shape_.heads_per_kv()), shape_.head_dim));
   workers_.resize(static_cast<size_t>(pool_.size()));
   for (Worker& worker : workers_) {
-    worker.rows = AlignedBuffer<float>(static_cast<size_t>(kRowsPerItem * widest));
+    worker.rows = AlignedBuffer<float>(static_cast<size_t>(kStrip * widest));
     worker.tile = AlignedBuffer<float>(static_cast<size_t>(2 * max_rows_ * kTileColumns));
     worker.scratch = AlignedBuffer<std::byte>(scratch);
     worker.logits = AlignedBuffer<float>(static_cast<size_t>(max_rows_ * kPieceColumns));
@@ -192,7 +193,7 @@ void Decoder::fuse_gate_up(Stage& stage) {
 }
 
 void Decoder::compile() {
-  add_stage("embed", -1, &Decoder::row_chunks, &Decoder::run_embed);
+  add_stage("embed", -1, &Decoder::row_items, &Decoder::run_embed);
   for (int layer = 0; layer < shape_.layers; ++layer) compile_layer(layer);
   add_stage("final norm", -1, &Decoder::final_items, &Decoder::run_final_norm);
   add_stage("argmax", -1, &Decoder::argmax_items, &Decoder::run_argmax);
@@ -205,15 +206,15 @@ void Decoder::compile_layer(int layer) {
   const auto product = [](const Linear& linear, AlignedBuffer<float>& out, int64_t stride) {
     return Product{&linear.weights, linear.bias_or_null(), out.data(), stride};
   };
-  add_stage("attention norm", layer, &Decoder::row_chunks, &Decoder::run_attention_norm);
+  add_stage("attention norm", layer, &Decoder::row_items, &Decoder::run_attention_norm);
   add_products(
       "qkv", layer, normed_,
       {product(w.q, q_, shape_.q_width()), product(w.k, k_, shape_.kv_width()), product(w.v, v_, shape_.kv_width())});
-  add_stage("rope", layer, &Decoder::rope_items, &Decoder::run_rope);
+  add_stage("rope", layer, &Decoder::row_items, &Decoder::run_rope);
   add_stage("attention", layer, &Decoder::attention_items, &Decoder::run_attention, &Decoder::attention_rounds);
-  add_stage("attention finish", layer, &Decoder::row_chunks, &Decoder::run_attention_output);
+  add_stage("attention finish", layer, &Decoder::row_items, &Decoder::run_attention_output);
   add_products("output", layer, attended_, {product(w.output, y_, d)});
-  add_stage("ffn norm", layer, &Decoder::row_chunks, &Decoder::run_ffn_norm);
+  add_stage("ffn norm", layer, &Decoder::row_items, &Decoder::run_ffn_norm);
   add_products("gate up", layer, normed_,
                {Product{&w.gate.weights, w.gate.bias_or_null()}, Product{&w.up.weights, w.up.bias_or_null()}});
   fuse_gate_up(stages_.back());
@@ -348,12 +349,19 @@ void Decoder::merge_workers() {
 
 // Stages on rows
 
-int64_t Decoder::row_chunks(const Stage& /*stage*/, int /*round*/) const { return chunks(rows_now_, kRowsPerItem); }
+int64_t Decoder::rows_per_item() const {
+  return std::clamp<int64_t>(rows_now_ / (int64_t{4} * pool_.size()) / kStrip * kStrip, kStrip, kRowsPerItemMax);
+}
 
-int64_t Decoder::rows_end(int64_t chunk) const { return std::min<int64_t>(rows_now_, (chunk + 1) * kRowsPerItem); }
+int64_t Decoder::row_items(const Stage& /*stage*/, int /*round*/) const { return chunks(rows_now_, rows_per_item()); }
+
+Decoder::Rows Decoder::rows_of_item(int64_t item) const {
+  return {item * rows_per_item(), std::min<int64_t>(rows_now_, (item + 1) * rows_per_item())};
+}
 
 void Decoder::run_embed(const Stage& /*stage*/, int /*round*/, int64_t item, int /*worker*/) {
-  for (int64_t row = item * kRowsPerItem; row < rows_end(item); ++row) {
+  const Rows rows = rows_of_item(item);
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
     float* x = x_.data() + row * shape_.embedding;
     unpack_row(weights_.embedding, step_->tokens[static_cast<size_t>(row)], x);
     if (shape_.embedding_scale != 1.0F) rows_.scale(x, shape_.embedding_scale, shape_.embedding);
@@ -368,31 +376,30 @@ void Decoder::add_residual(int row, const AlignedBuffer<float>& post_norm) {
   rows_.add(x, y, d);
 }
 
-void Decoder::run_attention_norm(const Stage& stage, int /*round*/, int64_t item, int worker) {
+void Decoder::store_normed(Rows rows, const AlignedBuffer<float>& post_norm, const AlignedBuffer<float>& norm,
+                           bool residual, Worker& own) {
   const int64_t d = shape_.embedding;
-  const int64_t first = item * kRowsPerItem;
-  Worker& own = workers_[static_cast<size_t>(worker)];
-  float* normed = own.rows.data();
-  for (int64_t row = first; row < rows_end(item); ++row, normed += d) {
-    if (stage.layer > 0) add_residual(static_cast<int>(row), layer_weights(stage.layer - 1).ffn_post_norm);
-    rows_.rms_norm(x_.data() + row * d, layer_weights(stage.layer).attention_norm.data(), shape_.norm_eps, d, normed);
+  for (int64_t first = rows.begin; first < rows.end; first += kStrip) {
+    const int64_t count = std::min(kStrip, rows.end - first);
+    for (int64_t row = first; row < first + count; ++row) {
+      if (residual) add_residual(static_cast<int>(row), post_norm);
+      rows_.rms_norm(x_.data() + row * d, norm.data(), shape_.norm_eps, d, own.rows.data() + (row - first) * d);
+    }
+    normed_.store_tile(gemm_, first, count, 0, d, own.rows.data(), d, own.failed);
   }
-  normed_.store_tile(gemm_, first, rows_end(item) - first, 0, d, own.rows.data(), d, own.failed);
 }
 
-// Rows of neighbouring positions in one item: their keys lie in the same cache lines.
-int64_t Decoder::rope_rows() const {
-  return std::clamp<int64_t>(rows_now_ / (int64_t{4} * pool_.size()), kRowsPerItem, kRopeRowsMax);
+void Decoder::run_attention_norm(const Stage& stage, int /*round*/, int64_t item, int worker) {
+  store_normed(rows_of_item(item), layer_weights(std::max(0, stage.layer - 1)).ffn_post_norm,
+               layer_weights(stage.layer).attention_norm, stage.layer > 0, workers_[static_cast<size_t>(worker)]);
 }
-
-int64_t Decoder::rope_items(const Stage& /*stage*/, int /*round*/) const { return chunks(rows_now_, rope_rows()); }
 
 void Decoder::run_rope(const Stage& stage, int /*round*/, int64_t item, int /*worker*/) {
   const LayerWeights& w = layer_weights(stage.layer);
   const int dim = shape_.head_dim;
   const RopeTable& rope = shape_.windows[static_cast<size_t>(stage.layer)] == 0 ? rope_full_ : rope_windowed_;
-  const int64_t end = std::min<int64_t>(rows_now_, (item + 1) * rope_rows());
-  for (int64_t row = item * rope_rows(); row < end; ++row) {
+  const Rows rows = rows_of_item(item);
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
     const int position = step_->positions[static_cast<size_t>(row)];
     const float* cos = rope.cos_at(position);
     const float* sin = rope.sin_at(position);
@@ -410,48 +417,41 @@ void Decoder::run_rope(const Stage& stage, int /*round*/, int64_t item, int /*wo
       turn(k_.data() + row * shape_.kv_width() + head * dim, w.k_norm);
     }
   }
-  for (int64_t row = item * rope_rows(); row < end;) row = store_keys_values(stage.layer, row, end);
+  for (int64_t row = rows.begin; row < rows.end;) row = store_keys_values(stage.layer, {row, rows.end});
 }
 
-int64_t Decoder::store_keys_values(int layer, int64_t row, int64_t end) {
+int64_t Decoder::store_keys_values(int layer, Rows rows) {
   const int page_class = class_of_layer_[static_cast<size_t>(layer)];
   const std::vector<PageId>& pages = step_->classes[static_cast<size_t>(page_class)].write_pages;
-  const auto first = static_cast<size_t>(row);
+  const auto first = static_cast<size_t>(rows.begin);
   int count = 1;
-  for (size_t next = first + 1; next < static_cast<size_t>(end); ++next, ++count) {
+  for (size_t next = first + 1; next < static_cast<size_t>(rows.end); ++next, ++count) {
     if (pages[next] != pages[first] || step_->positions[next] != step_->positions[first] + count) break;
   }
   for (int head = 0; head < shape_.kv_heads; ++head) {
-    const int64_t at = row * shape_.kv_width() + int64_t{head} * shape_.head_dim;
+    const int64_t at = rows.begin * shape_.kv_width() + int64_t{head} * shape_.head_dim;
     attention_.store_run(kv_.format(), k_.data() + at, v_.data() + at, shape_.kv_width(), count, shape_.head_dim,
                          step_->positions[first] % kPagePositions, kv_.block(page_class, pages[first], layer, head));
   }
-  return row + count;
+  return rows.begin + count;
 }
 
 void Decoder::run_attention_output(const Stage& /*stage*/, int /*round*/, int64_t item, int worker) {
   const int64_t width = shape_.q_width();
-  const int64_t first = item * kRowsPerItem;
+  const Rows rows = rows_of_item(item);
   Worker& own = workers_[static_cast<size_t>(worker)];
-  for (int64_t row = first; row < rows_end(item); ++row) {
+  for (int64_t first = rows.begin; first < rows.end; first += kStrip) {
+    const int64_t count = std::min(kStrip, rows.end - first);
     const float* state =
-        state_.data() + static_cast<size_t>(row * shape_.heads) * attention_state_floats(shape_.head_dim);
-    attention_.finish(state, shape_.heads, shape_.head_dim, own.rows.data() + (row - first) * width);
+        state_.data() + static_cast<size_t>(first * shape_.heads) * attention_state_floats(shape_.head_dim);
+    attention_.finish(state, static_cast<int>(count) * shape_.heads, shape_.head_dim, own.rows.data());
+    attended_.store_tile(gemm_, first, count, 0, width, own.rows.data(), width, own.failed);
   }
-  attended_.store_tile(gemm_, first, rows_end(item) - first, 0, width, own.rows.data(), width, own.failed);
 }
 
 void Decoder::run_ffn_norm(const Stage& stage, int /*round*/, int64_t item, int worker) {
-  const int64_t d = shape_.embedding;
-  const int64_t first = item * kRowsPerItem;
-  Worker& own = workers_[static_cast<size_t>(worker)];
   const LayerWeights& w = layer_weights(stage.layer);
-  float* normed = own.rows.data();
-  for (int64_t row = first; row < rows_end(item); ++row, normed += d) {
-    add_residual(static_cast<int>(row), w.attention_post_norm);
-    rows_.rms_norm(x_.data() + row * d, w.ffn_norm.data(), shape_.norm_eps, d, normed);
-  }
-  normed_.store_tile(gemm_, first, rows_end(item) - first, 0, d, own.rows.data(), d, own.failed);
+  store_normed(rows_of_item(item), w.attention_post_norm, w.ffn_norm, true, workers_[static_cast<size_t>(worker)]);
 }
 
 // Matrix products

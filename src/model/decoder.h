@@ -78,6 +78,12 @@ class Decoder final : public Model {
     double epilogue_seconds = 0;  // of these
   };
 
+  // Rows [begin, end) of the step.
+  struct Rows {
+    int64_t begin;
+    int64_t end;
+  };
+
   // Rows of one group that meet one KV head.
   struct AttentionItem {
     const AttentionGroup* group;
@@ -87,7 +93,7 @@ class Decoder final : public Model {
   };
 
   struct Worker {
-    AlignedBuffer<float> rows;         // kRowsPerItem of the widest
+    AlignedBuffer<float> rows;         // a strip of the widest
     AlignedBuffer<float> tile;         // gate and up of all rows for a few columns
     AlignedBuffer<std::byte> scratch;  // of the kernels
     AlignedBuffer<float> logits;       // rows x columns of a piece of the vocabulary
@@ -110,11 +116,11 @@ class Decoder final : public Model {
   void merge_workers();
   int64_t rows_of(const Stage& stage) const;
 
-  int64_t row_chunks(const Stage& stage, int round) const;
+  int64_t rows_per_item() const;
+  int64_t row_items(const Stage& stage, int round) const;
+  Rows rows_of_item(int64_t item) const;
   int64_t product_items(const Stage& stage, int round) const;
   int64_t gate_up_items(const Stage& stage, int round) const;
-  int64_t rope_rows() const;
-  int64_t rope_items(const Stage& stage, int round) const;
   int attention_rounds(const Stage& stage) const;
   int64_t attention_items(const Stage& stage, int round) const;
   int64_t final_items(const Stage& stage, int round) const;
@@ -134,14 +140,16 @@ class Decoder final : public Model {
   void run_argmax(const Stage& stage, int round, int64_t item, int worker);
   void run_full(const Stage& stage, int round, int64_t item, int worker);
 
-  // Rows from `row` on that stand side by side in a page, before row `end`; returns the row behind them.
-  int64_t store_keys_values(int layer, int64_t row, int64_t end);
+  // The first of the rows, as far as they stand side by side in a page; returns the row behind them.
+  int64_t store_keys_values(int layer, Rows rows);
+  // normed_ of x, to which y is added before if there is a residual.
+  void store_normed(Rows rows, const AlignedBuffer<float>& post_norm, const AlignedBuffer<float>& norm, bool residual,
+                    Worker& own);
   // x += y of the former sublayer, behind its post norm where there is one.
   void add_residual(int row, const AlignedBuffer<float>& post_norm);
   GemmArgs head_product(const ProductInput& input, int64_t piece, int worker);
   // The product of some of its panels for the step's rows; `out` is the caller's.
   GemmArgs product_args(const Stage& stage, const Product& product, int64_t panel_begin, int64_t panel_end, int worker);
-  int64_t rows_end(int64_t chunk) const;
   const LayerWeights& layer_weights(int layer) const { return weights_.layers[static_cast<size_t>(layer)]; }
 
   ModelShape shape_;

@@ -155,9 +155,9 @@ void run_compute(benchmark::State& state, const AttentionKernels& kernels, const
   measure(state, work, kernel, [&] { return fma_slice(kernels.isa); });
 }
 
-void run_decode(benchmark::State& state, const AttentionKernels& kernels, const Case& shape) {
+void run_decode(benchmark::State& state, const AttentionKernels& kernels, const Case& shape, int positions) {
   constexpr size_t kBytes = size_t{128} << 20;
-  constexpr size_t kBlocksOfSequence = 16;
+  const size_t blocks_of_sequence = static_cast<size_t>(positions) / kBlockPositions;
   AlignedBuffer<uint8_t> pages(kBytes);
   fill_pages(pages, shape.format);
   const size_t block_bytes = kv_head_block_bytes(shape.dim, shape.format);
@@ -165,9 +165,9 @@ void run_decode(benchmark::State& state, const AttentionKernels& kernels, const 
   for (size_t i = 0; i < pages.size(); i += block_bytes) blocks.push_back(pages.data() + i);
   Group group(shape);
   const auto kernel = [&] {
-    for (size_t i = 0; i < blocks.size(); i += kBlocksOfSequence) {
+    for (size_t i = 0; i < blocks.size(); i += blocks_of_sequence) {
       std::fill(group.state.begin(), group.state.end(), 0.0F);
-      group.args.blocks = std::span(blocks).subspan(i, kBlocksOfSequence);
+      group.args.blocks = std::span(blocks).subspan(i, blocks_of_sequence);
       kernels.run(group.args);
     }
   };
@@ -187,19 +187,20 @@ const bool kRegistered = [] {
       const std::string type = format == KvFormat::kF16 ? "f16" : "f32";
       for (const auto& [heads, dim] : {std::pair{7, 64}, {8, 128}, {4, 256}}) {
         const std::string shape = type + "/heads:" + std::to_string(heads) + "/dim:" + std::to_string(dim);
-        for (const int rows : {1, 4, 64}) {
-          add("shared/" + shape + "/rows:" + std::to_string(rows),
-              [&kernels, c = Case{heads, dim, rows, 1024, format}](benchmark::State& state) {
-                run_compute(state, kernels, c, 1024);
+        for (const auto& [rows, positions] : {std::pair{1, 1024}, {4, 1024}, {64, 1024}, {64, 16384}}) {
+          add("shared/" + shape + "/rows:" + std::to_string(rows) + "/positions:" + std::to_string(positions),
+              [&kernels, c = Case{heads, dim, rows, positions, format}, n = positions](benchmark::State& state) {
+                run_compute(state, kernels, c, n);
               });
         }
         add("prompt/" + shape + "/rows:256", [&kernels, c = Case{heads, dim, 256, 0, format}](benchmark::State& state) {
           run_compute(state, kernels, c, 256);
         });
-        for (const int query_heads : {1, heads}) {
-          add("decode/" + type + "/heads:" + std::to_string(query_heads) + "/dim:" + std::to_string(dim),
-              [&kernels, c = Case{query_heads, dim, 1, 1 << 20, format}](benchmark::State& state) {
-                run_decode(state, kernels, c);
+        for (const auto& [query_heads, positions] : {std::pair{1, 1024}, {1, 16384}, {heads, 1024}}) {
+          add("decode/" + type + "/heads:" + std::to_string(query_heads) + "/dim:" + std::to_string(dim) +
+                  "/positions:" + std::to_string(positions),
+              [&kernels, c = Case{query_heads, dim, 1, 1 << 20, format}, n = positions](benchmark::State& state) {
+                run_decode(state, kernels, c, n);
               });
         }
       }

@@ -344,20 +344,29 @@ TEST_P(Attention, StoresTheScalarBytes) {
     for (const int dim : {8, 64, 80, 256}) {
       AlignedBuffer<uint8_t> got(kv_head_block_bytes(dim, format));
       AlignedBuffer<uint8_t> wanted(got.size());
-      for (int offset = 0; offset < kBlockPositions; ++offset) {
-        std::vector<float> k(static_cast<size_t>(dim));
-        std::vector<float> v(k.size());
-        for (auto* row : {&k, &v}) {
-          for (float& x : *row) {
-            // Any exponent: subnormal halves, ties, overflow; NaN's payload is free, so none.
-            do {
-              x = std::bit_cast<float>(static_cast<uint32_t>(random() & 0xffffe001U));
-            } while (std::isnan(x));
-          }
+      std::vector<float> k(static_cast<size_t>(dim * kBlockPositions));
+      std::vector<float> v(k.size());
+      for (auto* rows : {&k, &v}) {
+        for (float& x : *rows) {
+          // Any exponent: subnormal halves, ties, overflow; NaN's payload is free, so none.
+          do {
+            x = std::bit_cast<float>(static_cast<uint32_t>(random() & 0xffffe001U));
+          } while (std::isnan(x));
         }
-        tested().store(format, k.data(), v.data(), dim, offset, got.data());
-        scalar().store(format, k.data(), v.data(), dim, offset, wanted.data());
       }
+      for (int offset = 0; offset < kBlockPositions; ++offset) {
+        tested().store(format, k.data() + offset * dim, v.data() + offset * dim, dim, offset, got.data());
+        scalar().store(format, k.data() + offset * dim, v.data() + offset * dim, dim, offset, wanted.data());
+      }
+      ASSERT_EQ(std::memcmp(got.data(), wanted.data(), got.size()), 0) << dim;
+      std::memset(got.data(), 0xee, got.size());
+      int offset = 0;
+      for (const int count : {1, 8, 7, 17, 31}) {
+        tested().store_run(format, k.data() + offset * dim, v.data() + offset * dim, dim, count, dim, offset,
+                           got.data());
+        offset += count;
+      }
+      ASSERT_EQ(offset, kBlockPositions);
       ASSERT_EQ(std::memcmp(got.data(), wanted.data(), got.size()), 0) << dim;
     }
   }

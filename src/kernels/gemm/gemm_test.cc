@@ -358,6 +358,72 @@ TEST(GemmKernels, RowsThatAreNotFiniteBecomeZerosAndAreReported) {
   }
 }
 
+TEST(GemmKernels, TilesHaveTheBitsOfRows) {
+  constexpr int64_t kColumns = 32 * 5;
+  const GemmKernels& scalar = gemm_kernels(Isa::kScalar);
+  for (const GemmKernels& kernels : all_gemm_kernels()) {
+    if (!machine_has(kernels.isa)) continue;
+    for (const Inputs inputs : {Inputs::kRandom, Inputs::kSaturated, Inputs::kMixed}) {
+      for (const int64_t rows : {1, 2, 3, 4, 7, 12}) {
+        std::mt19937 random(static_cast<uint32_t>(rows));
+        const std::vector<float> x = make_inputs(rows, kColumns, inputs, random);
+        AlignedBuffer<uint8_t> expected(quantized_rows_bytes(rows, kColumns));
+        for (int64_t r = 0; r < rows; ++r) scalar.quantize_row(x.data() + r * kColumns, kColumns, r, expected.data());
+        AlignedBuffer<uint8_t> tiled(expected.size());
+        std::memset(tiled.data(), 0xee, tiled.size());
+        std::vector<uint8_t> failed(static_cast<size_t>(rows), 0);
+        for (int64_t row = 0; row < rows; row += 8) {
+          for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{32, 96}, {0, 32}, {96, kColumns}}) {
+            kernels.quantize_tile({.x = x.data() + row * kColumns + begin,
+                                   .x_stride = kColumns,
+                                   .row_begin = row,
+                                   .rows = std::min<int64_t>(8, rows - row),
+                                   .column_begin = begin,
+                                   .columns = end - begin,
+                                   .k = kColumns,
+                                   .quantized = tiled.data(),
+                                   .failed = failed.data() + row});
+          }
+        }
+        EXPECT_EQ(std::memcmp(tiled.data(), expected.data(), tiled.size()), 0) << rows << isa_name(kernels.isa);
+        EXPECT_EQ(failed, std::vector<uint8_t>(failed.size(), 0));
+      }
+    }
+  }
+}
+
+TEST(GemmKernels, OfATileOnlyTheBlocksThatAreNotFiniteBecomeZeros) {
+  for (const GemmKernels& kernels : all_gemm_kernels()) {
+    if (!machine_has(kernels.isa)) continue;
+    for (const float bad : {kNaN, -kNaN, kInf, -kInf}) {
+      std::vector<float> x(6 * 64, 1.0F);
+      x[1 * 64 + 33] = bad;
+      x[5 * 64 + 0] = bad;
+      AlignedBuffer<uint8_t> q(quantized_rows_bytes(6, 64));
+      std::vector<uint8_t> failed(6, 0);
+      kernels.quantize_tile({.x = x.data(),
+                             .x_stride = 64,
+                             .rows = 6,
+                             .columns = 64,
+                             .k = 64,
+                             .quantized = q.data(),
+                             .failed = failed.data()});
+      EXPECT_EQ(failed, (std::vector<uint8_t>{0, 1, 0, 0, 0, 1}));
+      const auto* blocks = reinterpret_cast<const StripBlock*>(q.data());
+      for (int64_t row = 0; row < 6; ++row) {
+        for (int64_t b = 0; b < 2; ++b) {
+          const StripBlock& block = blocks[row / 4 * 2 + b];
+          const bool zero = (row == 1 && b == 1) || (row == 5 && b == 0);
+          EXPECT_EQ(block.q[3][row % 4][2], zero ? 0 : 127);
+          EXPECT_EQ(block.sum16[row % 4][1], zero ? 0 : -16 * 16 * 127);
+          EXPECT_EQ(block.d[row % 4], zero ? 0.0F : 1.0F / 127.0F);
+          EXPECT_EQ(block.d_sum[row % 4] == 0.0F, zero);
+        }
+      }
+    }
+  }
+}
+
 TEST(GemmKernels, OddShapesHaveTheBitsOfTheScalar) {
   const std::vector<GemmKernels> stronger = stronger_kernels();
   for (const ElementTypeInfo& info : kElementTypes) {
