@@ -96,6 +96,7 @@ Decoder::Decoder(ModelShape shape, ModelWeights weights, ThreadPool& pool, Isa i
     for (const int layer : page_classes_[c].layers) class_of_layer_[static_cast<size_t>(layer)] = static_cast<int>(c);
   }
   allocate_buffers();
+  prepare_pruning();
   compile();
 }
 
@@ -134,8 +135,26 @@ void Decoder::allocate_buffers() {
     worker.rows = AlignedBuffer<float>(static_cast<size_t>(kStrip * widest));
     worker.tile = AlignedBuffer<float>(static_cast<size_t>(2 * max_rows_ * kTileColumns));
     worker.scratch = AlignedBuffer<std::byte>(scratch);
-    worker.logits = AlignedBuffer<float>(static_cast<size_t>(max_rows_ * kPieceColumns));
+    worker.logits = AlignedBuffer<float>(static_cast<size_t>((max_rows_ + 1) * kPieceColumns));
   }
+}
+
+void Decoder::prepare_pruning() {
+  const PackedWeights& head = weights_.logits_head();
+  // A capped logit does not tell neighbours apart that the product does.
+  if (shape_.final_soft_cap > 0) return;
+  pruning_ = pruning_kernels(gemm_.isa, head.type, head.k);
+  if (pruning_ == nullptr) return;
+  column_bounds_ = AlignedBuffer<float>(static_cast<size_t>(head.panels() * kPanelColumns));
+  row_bounds_ = AlignedBuffer<float>(static_cast<size_t>(max_rows_));
+  for (Worker& worker : workers_) worker.pruned_row = AlignedBuffer<std::byte>(quantized_rows_bytes(1, head.k));
+  floors_ = std::vector<std::atomic<float>>(static_cast<size_t>(max_rows_));
+  std::atomic<int64_t> next{0};
+  pool_.run([&](int) {
+    for (int64_t begin = next.fetch_add(kPiecePanels); begin < head.panels(); begin = next.fetch_add(kPiecePanels)) {
+      pruning_->column_bounds(head, begin, std::min(begin + kPiecePanels, head.panels()), column_bounds_.data());
+    }
+  });
 }
 
 size_t step_buffer_bytes(const ModelShape& shape, int max_rows, int threads) {
@@ -145,6 +164,7 @@ size_t step_buffer_bytes(const ModelShape& shape, int max_rows, int threads) {
                       static_cast<size_t>(shape.kv_width()) * 2 +
                       static_cast<size_t>(shape.heads) * attention_state_floats(shape.head_dim) + inputs +
                       static_cast<size_t>(threads) * static_cast<size_t>(kPieceColumns + 2 * kTileColumns);
+  // (What pruning keeps is a few bytes a token of the vocabulary.)
   return (static_cast<size_t>(max_rows) * floats +
           static_cast<size_t>(kFullRows) * static_cast<size_t>(shape.vocabulary)) *
          sizeof(float);
@@ -297,6 +317,7 @@ void Decoder::prepare(const Step& step) {
                        {-std::numeric_limits<float>::infinity(), std::numeric_limits<int64_t>::max()});
     worker.failed.assign(static_cast<size_t>(rows_now_), 0);
   }
+  for (auto& floor : floors_) floor.store(-std::numeric_limits<float>::infinity(), std::memory_order_relaxed);
   for (auto& counter : counters_) counter.store(0, std::memory_order_relaxed);
 }
 
@@ -576,6 +597,10 @@ void Decoder::run_final_norm(const Stage& /*stage*/, int /*round*/, int64_t item
   rows_.rms_norm(x_.data() + int64_t{row} * shape_.embedding, weights_.output_norm.data(), shape_.norm_eps,
                  shape_.embedding, normed);
   if (!final_.store(gemm_, item, normed)) own.failed[static_cast<size_t>(row)] = 1;
+  if (prunes()) {
+    const PackedWeights& head = weights_.logits_head();
+    row_bounds_[static_cast<size_t>(item)] = pruning_->row_bound(final_.activations(head.type), head.k, item);
+  }
 }
 
 // A piece of the vocabulary; rows and out are the caller's.
@@ -602,6 +627,15 @@ void Decoder::run_argmax(const Stage& /*stage*/, int /*round*/, int64_t item, in
   args.out = own.logits.data();
   args.out_stride = kPieceColumns;
   args.out_first_column = item * kPieceColumns;
+  if (prunes()) {
+    pruning_->argmax({.gemm = args,
+                      .column_bounds = column_bounds_.data(),
+                      .row_bounds = row_bounds_.data(),
+                      .floors = floors_.data(),
+                      .row = own.pruned_row.data(),
+                      .best = own.best.data()});
+    return;
+  }
   gemm_.run(args);
   const int64_t columns = std::min(head.n, (item + 1) * kPieceColumns) - item * kPieceColumns;
   for (size_t i = 0; i < argmax_rows_.size(); ++i) {

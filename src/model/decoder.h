@@ -9,6 +9,7 @@
 #include "base/aligned_buffer.h"
 #include "kernels/attention/attention.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/gemm/pruning.h"
 #include "kernels/math/math.h"
 #include "model/kv_store.h"
 #include "model/model.h"
@@ -96,7 +97,8 @@ class Decoder final : public Model {
     AlignedBuffer<float> rows;         // a strip of the widest
     AlignedBuffer<float> tile;         // gate and up of all rows for a few columns
     AlignedBuffer<std::byte> scratch;  // of the kernels
-    AlignedBuffer<float> logits;       // rows x columns of a piece of the vocabulary
+    AlignedBuffer<float> logits;       // rows + 1 (for pruning) x columns of a piece of the vocabulary
+    AlignedBuffer<std::byte> pruned_row;
     std::vector<const void*> blocks;
     std::vector<ArgMax> best;
     std::vector<uint8_t> failed;  // rows
@@ -114,6 +116,7 @@ class Decoder final : public Model {
   void prepare(const Step& step);
   void walk(int worker);
   void merge_workers();
+  void prepare_pruning();
   int64_t rows_of(const Stage& stage) const;
 
   int64_t rows_per_item() const;
@@ -138,6 +141,7 @@ class Decoder final : public Model {
   void run_gate_up(const Stage& stage, int round, int64_t item, int worker);
   void run_final_norm(const Stage& stage, int round, int64_t item, int worker);
   void run_argmax(const Stage& stage, int round, int64_t item, int worker);
+  bool prunes() const { return pruning_ != nullptr && static_cast<int64_t>(argmax_rows_.size()) >= pruning_->rows_min; }
   void run_full(const Stage& stage, int round, int64_t item, int worker);
 
   // The first of the rows, as far as they stand side by side in a page; returns the row behind them.
@@ -164,6 +168,11 @@ class Decoder final : public Model {
   KvStore kv_;
   RopeTable rope_full_;
   RopeTable rope_windowed_;
+
+  const PruningKernels* pruning_ = nullptr;  // null: all logits are computed
+  AlignedBuffer<float> column_bounds_;       // [vocabulary in whole panels]
+  AlignedBuffer<float> row_bounds_;          // [rows]
+  std::vector<std::atomic<float>> floors_;   // [rows]
 
   std::vector<Stage> stages_;
   std::vector<Worker> workers_;

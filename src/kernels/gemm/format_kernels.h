@@ -68,4 +68,12 @@ extern const FloatFormatKernels kFloatAvx512;
 extern const ActivationKernels kActivationsScalar;
 extern const ActivationKernels kActivationsAvx2;
 
+// The parts of pruning.h, where their contracts stand.
+void run_rough_q8_0_avx2(const RawGemm& g);
+// Of the panel's 16 columns: |d r|^2, and the sum of d^2.
+void rough_norms_q8_0_avx2(const uint8_t* panel, int64_t blocks, float* rest, float* scales);
+// The columns of n with not (fma(row_bound, bounds, rough) < floor), ascending; returns their number.
+int rough_reaching_avx2(const float* rough, const float* bounds, float row_bound, float floor, int64_t n,
+                        int32_t* columns);
+
 }  // namespace batchwright

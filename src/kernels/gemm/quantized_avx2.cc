@@ -60,6 +60,17 @@ struct Q8_0 {
   }
 };
 
+// Rough products with Q8_0 weights (pruning.h).
+struct RoughQ8_0 {
+  using Panel = PanelQ8_0;
+  using Unpacked = UnpackedBlock;
+  static constexpr int kUnitBlocks = 1;
+  template <int kRows>
+  BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums) {
+    tile_whole<kRows, kOffsetRough, false>(w, units, a, sums);
+  }
+};
+
 struct Q4_K {
   using Panel = PanelQ4_K;
   using Unpacked = UnpackedSuper;
@@ -141,5 +152,7 @@ void run(const RawGemm& g) {
 
 const QuantizedFormatKernels kQuantizedAvx2 = {run<Q4_0>, run<Q4_1>, run<Q5_0>, run<Q5_1>,
                                                run<Q8_0>, run<Q4_K>, run<Q5_K>, run<Q6_K>};
+
+void run_rough_q8_0_avx2(const RawGemm& g) { run<RoughQ8_0>(g); }
 
 }  // namespace batchwright

@@ -8,6 +8,7 @@
 //            4 bits without offset: 16 * 15 * 127 = 30480 fits.
 //            5 bits less 16, 4 bits less 8: the lane starts at -16 (-8) times its activations' sum, so that its true
 //            end is a sum of 16 products of at most 16 * 127: 32512 fits, and what wraps on the way does no harm.
+//            5 bits less 15.5 likewise, with the start rounded to a whole number: 16 * 15.5 * 127 + 0.5 fits.
 //   a lane over the 4 groups of a half
 //            5 bits without offset: 8 * 31 * 127 = 31496. 6 bits less 32: 8 * 32 * 127 = 32512.
 // Q8_0 takes |w| as the unsigned factor (|-128| is 128 in a byte) and gives the sign to the activation. A pair, 2 * 128
@@ -91,10 +92,13 @@ BATCHWRIGHT_INLINE void finish_block(__m256i isum, int half, int r, const Unpack
   _mm256_storeu_ps(out, acc);
 }
 
+// In place of an offset: 15.5, for the upper five bits of Q8_0 (pruning.h).
+constexpr int kOffsetRough = -1;
+
 // Q4_0 (kOffset 8), Q5_0 (16), Q4_1 (0, with a minimum): one run over the 8 groups.
 template <int kRows, int kOffset, bool kMinimum>
 BATCHWRIGHT_INLINE void tile_whole(const UnpackedBlock* w, int64_t blocks, const StripBlock* a, float* sums) {
-  static_assert(kOffset == 0 || kOffset == 8 || kOffset == 16);
+  static_assert(kOffset == 0 || kOffset == 8 || kOffset == 16 || kOffset == kOffsetRough);
   const __m256i ones = _mm256_set1_epi16(1);
   for (int64_t b = 0; b < blocks; ++b) {
     Lanes<kRows> s;
@@ -103,6 +107,7 @@ BATCHWRIGHT_INLINE void tile_whole(const UnpackedBlock* w, int64_t blocks, const
       for (int r = 0; r < kRows; ++r) {
         s[r][0] = broadcast_pair(a[b].sum16[r]);
         if constexpr (kOffset == 8) s[r][0] = _mm256_srai_epi16(s[r][0], 1);
+        if constexpr (kOffset == kOffsetRough) s[r][0] = _mm256_sub_epi16(s[r][0], _mm256_srai_epi16(s[r][0], 5));
         s[r][1] = s[r][0];
       }
     }

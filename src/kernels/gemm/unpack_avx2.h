@@ -91,6 +91,22 @@ BATCHWRIGHT_INLINE void unpack(const PanelQ5_1& in, UnpackedBlock& out) {
   unpack_f16(in.m, out.m);
 }
 
+// The upper five bits of w + 128, and 8 * d for them (pruning.h).
+BATCHWRIGHT_INLINE void unpack(const PanelQ8_0& in, UnpackedBlock& out) {
+  const __m256i five = _mm256_set1_epi8(31);
+  const __m256i sign = _mm256_set1_epi8(16);
+  for (int g = 0; g < kGroups; ++g) {
+    for (int i = 0; i < kGroupBytes; i += 32) {
+      const __m256i upper = _mm256_and_si256(_mm256_srli_epi16(load(in.q[g] + i), 3), five);
+      store(out.w[g] + i, _mm256_xor_si256(upper, sign));
+    }
+  }
+  unpack_f16(in.d, out.d);
+  for (int i = 0; i < kPanelWidth; i += 8) {
+    _mm256_storeu_ps(out.d + i, _mm256_mul_ps(_mm256_loadu_ps(out.d + i), _mm256_set1_ps(8)));
+  }
+}
+
 BATCHWRIGHT_INLINE void unpack(const PanelQ4_K& in, UnpackedSuper& out) {
   for (int s = 0; s < kSubBlocks; ++s) {
     unpack_four<Ymm>(in.low[s], out.w[s]);
