@@ -15,7 +15,7 @@ namespace batchwright {
 namespace {
 
 constexpr int64_t kBlocksMax = 2048;
-constexpr int64_t kRowsMin = 2;
+constexpr int64_t kRowsMin = kStripRows + 1;
 constexpr int64_t kRangeColumnsMax = 1024;
 constexpr double kSlack = 1 + 0x1p-10;
 constexpr double kSubnormalRoom = 0x1p-50;

@@ -110,6 +110,21 @@ BATCHWRIGHT_INLINE const Unpacked* unpack_part(const Panel* panel, int64_t units
 
 BATCHWRIGHT_INLINE const PanelQ8_0* unpack_part(const PanelQ8_0* panel, int64_t, PanelQ8_0*) { return panel; }
 
+// Panels come from memory, each once for all rows; the hardware fetches ahead only within 4 KiB. So while a part of a
+// panel is multiplied with the strips, the same part of the next panel is fetched, a slice with each strip. (With one
+// strip all of it would have to be asked for at once, which takes longer than it saves.)
+struct Ahead {
+  const uint8_t* next;
+  const uint8_t* end;
+  int64_t slice;
+
+  BATCHWRIGHT_INLINE void fetch(Ahead& a) {
+    for (int64_t i = 0; i < a.slice && a.next < a.end; i += 64, a.next += 64) {
+      _mm_prefetch(reinterpret_cast<const char*>(a.next), _MM_HINT_T1);
+    }
+  }
+};
+
 // About 20 KiB of unpacked weights: beside them 4 rows of activations and the sums still fit 32 KiB.
 constexpr int64_t kUnpackedTarget = 24 * 1024;
 
@@ -131,7 +146,12 @@ void run(const RawGemm& g) {
     for (int64_t begin = 0; begin < units; begin += kPart) {
       const int64_t part = units - begin < kPart ? units - begin : kPart;
       const Unpacked* unpacked = unpack_part(panel + begin, part, static_cast<Unpacked*>(g.scratch));
+      const auto* ahead = reinterpret_cast<const uint8_t*>(panel + begin) + g.panel_bytes;
+      const int64_t ahead_bytes =
+          padded_rows > kStripRows && p + 1 < g.panel_end ? part * static_cast<int64_t>(sizeof(*panel)) : 0;
+      Ahead fetch{ahead, ahead + ahead_bytes, ahead_bytes * kStripRows / padded_rows};
       for (int64_t row = 0; row < g.rows; row += kStripRows) {
+        Ahead::fetch(fetch);
         const StripBlock* a = strips + row / kStripRows * blocks + begin * Format::kUnitBlocks;
         float* tile_sums = sums + row * kPanelWidth;
         const int64_t left = g.rows - row;

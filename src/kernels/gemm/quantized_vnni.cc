@@ -33,6 +33,23 @@ struct Super {
 // Beside the unpacked weights 4 rows of activations and the sums still fit the 32 KiB of the smallest such machine.
 constexpr int64_t kUnpackedTarget = 24 * 1024;
 
+// Fetches slices of what the next panels hold at the same place of k (quantized_avx2.cc says why).
+template <int kPanels>
+struct Ahead {
+  const uint8_t* next;  // of the first panel
+  const uint8_t* end;
+  size_t panel_bytes;
+  int64_t slice;
+
+  BATCHWRIGHT_INLINE void fetch(Ahead& a) {
+    for (int64_t i = 0; i < a.slice && a.next < a.end; i += 64, a.next += 64) {
+      for (int p = 0; p < kPanels; ++p) {
+        _mm_prefetch(reinterpret_cast<const char*>(a.next + p * a.panel_bytes), _MM_HINT_T1);
+      }
+    }
+  }
+};
+
 // kPanels panels from `panel` on, all rows.
 template <class Format, int kPanels>
 void run_panels(const RawGemm& g, int64_t panel) {
@@ -45,6 +62,7 @@ void run_panels(const RawGemm& g, int64_t panel) {
   const int64_t blocks = g.k / 32;
   const int64_t units = blocks / Format::kUnitBlocks;
   const int64_t stride = (g.rows + kStripRows - 1) / kStripRows * kStripRows * kPanelWidth;
+  constexpr auto kPanelUnit = static_cast<int64_t>(sizeof(typename Format::Panel));
   const uint8_t* packed = g.panels + static_cast<size_t>(panel) * g.panel_bytes;
 
   for (int64_t i = 0; i < kPanels * stride; i += 16) _mm512_store_ps(sums + i, _mm512_setzero_ps());
@@ -54,7 +72,11 @@ void run_panels(const RawGemm& g, int64_t panel) {
       const auto* in = reinterpret_cast<const typename Format::Panel*>(packed + p * g.panel_bytes) + begin;
       for (int64_t i = 0; i < part; ++i) unpack(in[i], unpacked[i * kPanels + p]);
     }
+    const uint8_t* ahead = packed + kPanels * g.panel_bytes + begin * kPanelUnit;
+    const int64_t ahead_bytes = g.rows > kStripRows && panel + 2 * kPanels <= g.panel_end ? part * kPanelUnit : 0;
+    Ahead<kPanels> fetch{ahead, ahead + ahead_bytes, g.panel_bytes, ahead_bytes * kStripRows * kPanelWidth / stride};
     for (int64_t row = 0; row < g.rows; row += kStripRows) {
+      Ahead<kPanels>::fetch(fetch);
       const StripBlock* a = strips + row / kStripRows * blocks + begin * Format::kUnitBlocks;
       float* tile_sums = sums + row * kPanelWidth;
       const int64_t left = g.rows - row;
