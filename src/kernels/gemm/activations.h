@@ -26,4 +26,15 @@ static_assert(sizeof(StripBlock) == 208);
   return static_cast<size_t>(k / 32) * sizeof(StripBlock);
 }
 
+// Rows of activations, from one strip or several.
+struct StripRows {
+  const StripBlock* first;
+  int64_t blocks;  // of a strip
+};
+
+// Where row `row` has its lane row % kStripRows.
+[[gnu::always_inline]] constexpr const StripBlock& strip_of(const StripRows& rows, int row, int64_t block) {
+  return rows.first[row / kStripRows * rows.blocks + block];
+}
+
 }  // namespace batchwright

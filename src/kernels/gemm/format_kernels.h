@@ -59,9 +59,17 @@ struct ActivationKernels {
 inline constexpr size_t kUnpackedBytes = 32 * 1024;
 inline constexpr int64_t kSumRowsMultiple = 4;
 
+// Rows that one pass of the kernels for few rows takes.
+inline constexpr int64_t kFewRowsAtOnce = 8;
+
+// Where a set has two paths, the first table chooses by the number of rows; the others hold one path for all rows.
 extern const QuantizedFormatKernels kQuantizedScalar;
 extern const QuantizedFormatKernels kQuantizedAvx2;
+extern const QuantizedFormatKernels kQuantizedAvx2Tiles;
+extern const QuantizedFormatKernels kQuantizedAvx2Few;
 extern const QuantizedFormatKernels kQuantizedVnni;
+extern const QuantizedFormatKernels kQuantizedVnniTiles;
+extern const QuantizedFormatKernels kQuantizedVnniFew;
 extern const FloatFormatKernels kFloatScalar;
 extern const FloatFormatKernels kFloatAvx2;
 extern const FloatFormatKernels kFloatAvx512;

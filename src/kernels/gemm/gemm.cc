@@ -97,6 +97,13 @@ const GemmKernels kTable[] = {
      pad_rows},
 };
 
+const GemmPath kPaths[] = {
+    {"avx2 tiles", {Isa::kAvx2, run<kQuantizedAvx2Tiles, kFloatAvx2>, quantize_row<kActivationsAvx2>, pad_rows}},
+    {"avx2 few", {Isa::kAvx2, run<kQuantizedAvx2Few, kFloatAvx2>, quantize_row<kActivationsAvx2>, pad_rows}},
+    {"vnni tiles", {Isa::kVnni, run<kQuantizedVnniTiles, kFloatAvx512>, quantize_row<kActivationsAvx2>, pad_rows}},
+    {"vnni few", {Isa::kVnni, run<kQuantizedVnniFew, kFloatAvx512>, quantize_row<kActivationsAvx2>, pad_rows}},
+};
+
 }  // namespace
 
 bool uses_quantized_activations(ElementType type) { return is_quantized(type); }
@@ -120,5 +127,7 @@ const GemmKernels& gemm_kernels(Isa isa) {
 }
 
 std::span<const GemmKernels> all_gemm_kernels() { return kTable; }
+
+std::span<const GemmPath> gemm_paths() { return kPaths; }
 
 }  // namespace batchwright

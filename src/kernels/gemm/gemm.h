@@ -107,4 +107,12 @@ const GemmKernels& gemm_kernels(Isa isa);
 // Every set for which there are kernels of its own, for tests and benchmarks.
 std::span<const GemmKernels> all_gemm_kernels();
 
+// The paths between which a set chooses by the number of rows, each of them for any number: for the tests that compare
+// them and the benchmarks that say where to change over.
+struct GemmPath {
+  const char* name;
+  GemmKernels kernels;
+};
+std::span<const GemmPath> gemm_paths();
+
 }  // namespace batchwright

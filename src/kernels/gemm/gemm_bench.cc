@@ -145,6 +145,24 @@ void quantize(benchmark::State& state, const GemmKernels& kernels) {
       benchmark::Counter(static_cast<double>(kK) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
+void register_products(const ElementTypeInfo& info, const char* set, const GemmKernels& kernels,
+                       std::initializer_list<int64_t> row_counts) {
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{4864, 896}, {896, 4864}}) {
+    if (k % info.block_elements != 0) continue;
+    for (const int64_t rows : row_counts) {
+      const std::string name = std::string(info.name) + "/" + set + "/" + std::to_string(n) + "x" + std::to_string(k) +
+                               "/rows:" + std::to_string(rows);
+      benchmark::RegisterBenchmark(name.c_str(),
+                                   [&kernels, type = info.type, n = n, k = k, rows](benchmark::State& state) {
+                                     run(state, kernels, type, n, k, rows);
+                                   })
+          ->UseManualTime()
+          ->MinTime(0.1)
+          ->Unit(benchmark::kMicrosecond);
+    }
+  }
+}
+
 // Type first, so that --benchmark_filter='Q5_0/avx2' picks what one wants.
 const bool kRegistered = [] {
   for (const GemmKernels& kernels : all_gemm_kernels()) {
@@ -159,20 +177,11 @@ const bool kRegistered = [] {
                                  [type = info.type](benchmark::State& state) { unpack(state, type); });
     for (const GemmKernels& kernels : all_gemm_kernels()) {
       if (!machine_has(kernels.isa)) continue;
-      for (const auto& [n, k] : {std::pair<int64_t, int64_t>{4864, 896}, {896, 4864}}) {
-        if (k % info.block_elements != 0) continue;
-        for (const int64_t rows : {1, 4, 16, 64, 256}) {
-          const std::string name = std::string(info.name) + "/" + isa_name(kernels.isa) + "/" + std::to_string(n) +
-                                   "x" + std::to_string(k) + "/rows:" + std::to_string(rows);
-          benchmark::RegisterBenchmark(name.c_str(),
-                                       [&kernels, type = info.type, n = n, k = k, rows](benchmark::State& state) {
-                                         run(state, kernels, type, n, k, rows);
-                                       })
-              ->UseManualTime()
-              ->MinTime(0.1)
-              ->Unit(benchmark::kMicrosecond);
-        }
-      }
+      register_products(info, isa_name(kernels.isa), kernels, {1, 4, 16, 64, 256});
+    }
+    for (const GemmPath& path : gemm_paths()) {
+      if (!is_quantized(info.type) || !machine_has(path.kernels.isa)) continue;
+      register_products(info, path.name, path.kernels, {1, 2, 3, 4, 6, 8, 12, 16, 24, 32});
     }
   }
   return true;

@@ -467,6 +467,28 @@ TEST(GemmKernels, ExtremesHaveTheBitsOfTheScalar) {
   }
 }
 
+// Whichever of its paths a set takes for a number of rows: where it changes over is a matter of speed alone.
+TEST(GemmPaths, AllHaveTheBitsOfTheScalarForAnyNumberOfRows) {
+  for (const ElementTypeInfo& info : kElementTypes) {
+    if (!is_quantized(info.type)) continue;
+    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 35}) {
+      for (const Codes codes : {Codes::kRandom, Codes::kZeros, Codes::kOnes}) {
+        for (const Inputs inputs : {Inputs::kSaturated, Inputs::kMixed}) {
+          const Shape shape{info.type, 35, 768, rows};
+          const Problem problem(shape, codes, Scales::kOrdinary, inputs, static_cast<uint32_t>(rows));
+          const std::vector<float> expected = problem.run(gemm_kernels(Isa::kScalar), true);
+          for (const GemmPath& path : gemm_paths()) {
+            if (!machine_has(path.kernels.isa)) continue;
+            ASSERT_TRUE(same_bits(expected, problem.run(path.kernels, true, {1})))
+                << describe(shape, path.kernels) << " " << path.name << " codes " << static_cast<int>(codes)
+                << " inputs " << static_cast<int>(inputs);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(GemmKernels, ARowDoesNotDependOnTheOthersNorOnTheRanges) {
   for (const GemmKernels& kernels : all_gemm_kernels()) {
     if (!machine_has(kernels.isa)) continue;
