@@ -13,7 +13,15 @@ namespace {
 
 class WeightLoader {
  public:
-  WeightLoader(const GgufFile& file, ThreadPool& pool, ModelWeights& out) : file_(file), pool_(pool), out_(out) {}
+  WeightLoader(const GgufFile& file, ThreadPool& pool, ModelWeights& out) : file_(file), pool_(pool), out_(out) {
+    size_t total = 0;
+    for (const GgufTensor& tensor : file.tensors()) {
+      const auto bytes = packed_weights_bytes(tensor.type, tensor.rows(), tensor.ne[0]);
+      // What cannot be packed or overflows is refused where it is loaded.
+      if (!bytes.ok() || __builtin_add_overflow(total, *bytes + kAlignment, &total)) continue;
+    }
+    out_.matrices = HugeBuffer(total);
+  }
 
   Status vector(const std::string& name, int64_t n, AlignedBuffer<float>& out) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const GgufTensor* tensor, shaped(name, n, 1));
@@ -29,7 +37,9 @@ class WeightLoader {
 
   Status matrix(const std::string& name, int64_t n, int64_t k, PackedWeights& out) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const GgufTensor* tensor, shaped(name, k, n));
-    auto packed = make_packed_weights(tensor->type, n, k);
+    const auto bytes = packed_weights_bytes(tensor->type, n, k);
+    if (!bytes.ok()) return bytes.status().with_context(file_.path() + ": " + name);
+    auto packed = make_packed_weights(tensor->type, n, k, out_.matrices.take(*bytes));
     if (!packed.ok()) return packed.status().with_context(file_.path() + ": " + name);
     out = std::move(*packed);
     const auto bytes_a_row = static_cast<int64_t>(tensor->data.size()) / n;
@@ -67,6 +77,8 @@ class WeightLoader {
     out_.parameters += tensor.elements();
     file_.release(tensor);
   }
+
+  static constexpr size_t kAlignment = 64;  // of a matrix
 
   const GgufFile& file_;
   ThreadPool& pool_;

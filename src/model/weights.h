@@ -9,6 +9,7 @@
 #include "formats/gguf.h"
 #include "kernels/gemm/gemm.h"
 #include "model/model_shape.h"
+#include "platform/huge_buffer.h"
 #include "platform/thread_pool.h"
 
 namespace batchwright {
@@ -31,6 +32,7 @@ struct LayerWeights {
 };
 
 struct ModelWeights {
+  HugeBuffer matrices;  // where the packed matrices lie
   PackedWeights embedding;
   PackedWeights head;  // empty where it is tied to the embedding
   AlignedBuffer<float> output_norm;

@@ -42,7 +42,8 @@ struct PackedWeights {
   ElementType type = ElementType::kF32;
   int64_t n = 0;
   int64_t k = 0;
-  AlignedBuffer<uint8_t> data;
+  std::span<uint8_t> data;
+  AlignedBuffer<uint8_t> own;  // empty where the data lie in memory of somebody else
 
   int64_t panels() const { return (n + kPanelColumns - 1) / kPanelColumns; }
 };
@@ -50,8 +51,12 @@ struct PackedWeights {
 // Bytes of one packed panel of k inputs.
 size_t packed_panel_bytes(ElementType type, int64_t k);
 
-// An empty PackedWeights of the right size. kInvalidData where k does not fit the format's block.
-Result<PackedWeights> make_packed_weights(ElementType type, int64_t n, int64_t k);
+// Bytes of a packed matrix. kInvalidData where k does not fit the format's block.
+Result<size_t> packed_weights_bytes(ElementType type, int64_t n, int64_t k);
+
+// An empty PackedWeights in `memory` (zeroed, 64-byte aligned, outliving it, of packed_weights_bytes), or in memory of
+// its own where that is empty.
+Result<PackedWeights> make_packed_weights(ElementType type, int64_t n, int64_t k, std::span<uint8_t> memory = {});
 
 // Packs panels [panel_begin, panel_end) from `rows`: the first byte of row panel_begin * 16 in the file's own layout.
 // Thread-safe for disjoint ranges.

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/status_macros.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/layout.h"
 #include "kernels/gemm/panel_block.h"
@@ -275,26 +276,38 @@ size_t packed_panel_bytes(ElementType type, int64_t k) {
   return static_cast<size_t>(k / element_type_info(type).block_elements) * block_panel_bytes(type);
 }
 
-Result<PackedWeights> make_packed_weights(ElementType type, int64_t n, int64_t k) {
+Result<size_t> packed_weights_bytes(ElementType type, int64_t n, int64_t k) {
   const int64_t block = element_type_info(type).block_elements;
   if (n <= 0 || k <= 0 || k % block != 0) {
     return invalid_data("a " + std::string(element_type_name(type)) + " matrix of " + std::to_string(n) + " rows of " +
                         std::to_string(k) + " values: both must be positive, and the values a multiple of " +
                         std::to_string(block));
   }
+  const auto panels = static_cast<size_t>((n - 1) / kPanelColumns + 1);
+  size_t bytes = 0;
+  if (__builtin_mul_overflow(panels, packed_panel_bytes(type, k), &bytes)) {
+    return invalid_data("a matrix that exceeds any memory");
+  }
+  return bytes;
+}
+
+Result<PackedWeights> make_packed_weights(ElementType type, int64_t n, int64_t k, std::span<uint8_t> memory) {
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const size_t bytes, packed_weights_bytes(type, n, k));
   PackedWeights weights;
   weights.type = type;
   weights.n = n;
   weights.k = k;
-  size_t bytes = 0;
-  if (__builtin_mul_overflow(static_cast<size_t>(weights.panels()), packed_panel_bytes(type, k), &bytes)) {
-    return invalid_data("a matrix that exceeds any memory");
+  if (!memory.empty()) {
+    BATCHWRIGHT_CHECK(memory.size() == bytes);
+    weights.data = memory;
+    return weights;
   }
   try {
-    weights.data = AlignedBuffer<uint8_t>(bytes);
+    weights.own = AlignedBuffer<uint8_t>(bytes);
   } catch (const std::bad_alloc&) {
     return resource_exhausted("no memory for " + std::to_string(bytes) + " bytes of packed weights");
   }
+  weights.data = weights.own.span();
   return weights;
 }
 
