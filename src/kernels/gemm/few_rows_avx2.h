@@ -170,6 +170,10 @@ BATCHWRIGHT_INLINE void few_signed(const PanelQ8_0* w, int64_t blocks, const Str
   zero_sums<kRows>(sums);
   for (int64_t b = 0; b < blocks; ++b) {
     prefetch_ahead<sizeof *w>(w + b);
+    if constexpr (kRows == 1) {  // nothing is packed: the tile does as well, with half the loads of activations
+      tile_signed<kRows>(w + b, 1, a.first + b, sums);
+      continue;
+    }
 #pragma GCC unroll 2
     for (int columns = 0; columns < kPanelWidth; columns += 8) {
       __m256i s[kRows];
