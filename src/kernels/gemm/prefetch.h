@@ -1,8 +1,6 @@
 // Asking for packed weights before they are needed. Include in files of one instruction set only.
 #pragma once
 
-#include <immintrin.h>
-
 #include <cstddef>
 
 #include "kernels/gemm/unpack_bits.h"
@@ -18,7 +16,7 @@ template <size_t kBytes>
 BATCHWRIGHT_INLINE void prefetch_ahead(const void* p) {
   const char* at = static_cast<const char*>(p) + kAheadBytes;
 #pragma GCC unroll 64
-  for (size_t i = 0; i < kBytes; i += 64) _mm_prefetch(at + i, _MM_HINT_T0);
+  for (size_t i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i);
 }
 
 }  // namespace
