@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/gemm/activations.h"
+#include "kernels/gemm/activations_strip.h"
 #include "kernels/gemm/format_kernels.h"
 
 namespace batchwright {
@@ -92,96 +93,51 @@ bool quantize_row(const float* x, int64_t k, int64_t row, void* quantized) {
   return true;
 }
 
-constexpr int32_t kInfinityBits = 0x7f800000;
-constexpr int32_t kTinyBits = 0x0d800000;  // 2^-100
-
-// The largest magnitudes of 32 values of four rows, as bits.
-inline __attribute__((always_inline)) __m128i strip_maxima(const float* const (&x)[kStripRows]) {
-  const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
-  __m256i m[kStripRows];
-#pragma GCC unroll 4
-  for (int r = 0; r < kStripRows; ++r) {
+struct StripAvx2 {
+  BATCHWRIGHT_STRIP_INLINE __m256i magnitudes(const float* x) {
+    const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
     const auto bits = [&](int i) {
-      return _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(x[r] + 8 * i)), magnitude);
+      return _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(x + 8 * i)), magnitude);
     };
-    m[r] = _mm256_max_epi32(_mm256_max_epi32(bits(0), bits(1)), _mm256_max_epi32(bits(2), bits(3)));
+    return _mm256_max_epi32(_mm256_max_epi32(bits(0), bits(1)), _mm256_max_epi32(bits(2), bits(3)));
   }
-  const __m256i m01 = _mm256_max_epi32(_mm256_unpacklo_epi32(m[0], m[1]), _mm256_unpackhi_epi32(m[0], m[1]));
-  const __m256i m23 = _mm256_max_epi32(_mm256_unpacklo_epi32(m[2], m[3]), _mm256_unpackhi_epi32(m[2], m[3]));
-  const __m256i all = _mm256_max_epi32(_mm256_unpacklo_epi64(m01, m23), _mm256_unpackhi_epi64(m01, m23));
-  return _mm_max_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
-}
 
-// A block of four rows at once; returns the rows that hold a value that is not finite as bits 0 to 3.
-inline __attribute__((always_inline)) int store_strip_block(const float* const (&x)[kStripRows], StripBlock& block) {
-  const __m128i maxima = strip_maxima(x);
-  const __m128i finite = _mm_cmpgt_epi32(_mm_set1_epi32(kInfinityBits), maxima);
-  const __m128i used = _mm_and_si128(finite, _mm_cmpgt_epi32(maxima, _mm_set1_epi32(kTinyBits - 1)));
-  const __m128 amax = _mm_castsi128_ps(maxima);
-  alignas(16) float inverse[kStripRows];
-  alignas(16) int32_t keep[kStripRows];
-  _mm_store_ps(inverse, _mm_div_ps(_mm_set1_ps(127.0F), amax));
-  _mm_store_si128(reinterpret_cast<__m128i*>(keep), used);
-
-  // Bytes of each row, in groups of four as the packs interleave them: 0 2 4 6 in the low half, 1 3 5 7 in the high.
-  __m256i bytes[kStripRows];
+  BATCHWRIGHT_STRIP_INLINE void store(const float* const (&x)[kStripRows], const float* inverse, __m128i used,
+                                      StripBlock& block, __m128i (&halves)[2]) {
+    // Bytes of each row, in groups of four as the packs interleave them: 0 2 4 6 in the low half, 1 3 5 7 in the high.
+    __m256i bytes[kStripRows];
 #pragma GCC unroll 4
-  for (int r = 0; r < kStripRows; ++r) {
-    const __m256 factor = _mm256_broadcast_ss(inverse + r);
-    const auto rounded = [&](int i) {
-      return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x[r] + 8 * i), factor));
-    };
-    const __m256i packed =
-        _mm256_packs_epi16(_mm256_packs_epi32(rounded(0), rounded(1)), _mm256_packs_epi32(rounded(2), rounded(3)));
-    bytes[r] = _mm256_and_si256(packed, _mm256_set1_epi32(keep[r]));
-  }
-  const __m256i even01 = _mm256_unpacklo_epi32(bytes[0], bytes[1]);
-  const __m256i even23 = _mm256_unpacklo_epi32(bytes[2], bytes[3]);
-  const __m256i odd01 = _mm256_unpackhi_epi32(bytes[0], bytes[1]);
-  const __m256i odd23 = _mm256_unpackhi_epi32(bytes[2], bytes[3]);
-  const __m256i groups[4] = {_mm256_unpacklo_epi64(even01, even23), _mm256_unpackhi_epi64(even01, even23),
-                             _mm256_unpacklo_epi64(odd01, odd23), _mm256_unpackhi_epi64(odd01, odd23)};
-  const auto pairs = [&](int i) { return _mm256_maddubs_epi16(_mm256_set1_epi8(1), groups[i]); };
+    for (int r = 0; r < kStripRows; ++r) {
+      const __m256 factor = _mm256_broadcast_ss(inverse + r);
+      const auto rounded = [&](int i) {
+        return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x[r] + 8 * i), factor));
+      };
+      bytes[r] =
+          _mm256_packs_epi16(_mm256_packs_epi32(rounded(0), rounded(1)), _mm256_packs_epi32(rounded(2), rounded(3)));
+    }
+    const __m256i even01 = _mm256_unpacklo_epi32(bytes[0], bytes[1]);
+    const __m256i even23 = _mm256_unpacklo_epi32(bytes[2], bytes[3]);
+    const __m256i odd01 = _mm256_unpackhi_epi32(bytes[0], bytes[1]);
+    const __m256i odd23 = _mm256_unpackhi_epi32(bytes[2], bytes[3]);
+    const __m256i keep = _mm256_broadcastsi128_si256(used);
+    const __m256i groups[4] = {_mm256_and_si256(_mm256_unpacklo_epi64(even01, even23), keep),
+                               _mm256_and_si256(_mm256_unpackhi_epi64(even01, even23), keep),
+                               _mm256_and_si256(_mm256_unpacklo_epi64(odd01, odd23), keep),
+                               _mm256_and_si256(_mm256_unpackhi_epi64(odd01, odd23), keep)};
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) _mm256_storeu_si256(reinterpret_cast<__m256i*>(block.q[2 * i]), groups[i]);
-
-  const __m256i quarter0 = _mm256_add_epi16(pairs(0), pairs(1));
-  const __m256i quarter1 = _mm256_add_epi16(pairs(2), pairs(3));
-  const __m128i half0 = _mm_add_epi16(_mm256_castsi256_si128(quarter0), _mm256_extracti128_si256(quarter0, 1));
-  const __m128i half1 = _mm_add_epi16(_mm256_castsi256_si128(quarter1), _mm256_extracti128_si256(quarter1, 1));
-  const __m128i both = _mm_add_epi16(half0, half1);
-  const __m128i zero = _mm_setzero_si128();
-  const auto store = [](void* p, __m128i v) { _mm_storeu_si128(static_cast<__m128i*>(p), v); };
-  store(block.sum16, _mm_sub_epi16(zero, _mm_slli_epi16(both, 4)));
-  store(block.sum32[0], _mm_sub_epi16(zero, _mm_slli_epi16(half0, 5)));
-  store(block.sum32[1], _mm_sub_epi16(zero, _mm_slli_epi16(half1, 5)));
-  const __m128 d = _mm_and_ps(_mm_div_ps(amax, _mm_set1_ps(127.0F)), _mm_castsi128_ps(used));
-  _mm_storeu_ps(block.d, d);
-  _mm_storeu_ps(block.d_sum, _mm_mul_ps(d, _mm_cvtepi32_ps(_mm_madd_epi16(both, _mm_set1_epi16(1)))));
-  return ~_mm_movemask_ps(_mm_castsi128_ps(finite)) & 15;
-}
-
-void quantize_tile(const QuantizeTile& tile) {
-  alignas(32) static constexpr float kNothing[32] = {};
-  const int64_t blocks = tile.k / 32;
-  auto* strip = static_cast<StripBlock*>(tile.quantized) + tile.row_begin / kStripRows * blocks;
-  strip += tile.column_begin / 32;
-  for (int64_t row = 0; row < tile.rows; row += kStripRows, strip += blocks) {
-    for (int64_t column = 0; column < tile.columns; column += 32) {
-      const float* x[kStripRows];
-      for (int r = 0; r < kStripRows; ++r) {
-        x[r] = row + r < tile.rows ? tile.x + (row + r) * tile.x_stride + column : kNothing;
-      }
-      const int failed = store_strip_block(x, strip[column / 32]);
-      for (int r = 0; failed != 0 && r < kStripRows; ++r) {
-        if (((failed >> r) & 1) != 0) tile.failed[row + r] = 1;
-      }
+    for (int i = 0; i < 4; ++i) _mm256_storeu_si256(reinterpret_cast<__m256i*>(block.q[2 * i]), groups[i]);
+    const auto pairs = [&](int i) { return _mm256_maddubs_epi16(_mm256_set1_epi8(1), groups[i]); };
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      const __m256i sums = _mm256_add_epi16(pairs(2 * half), pairs(2 * half + 1));
+      halves[half] = _mm_add_epi16(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
     }
   }
-}
+};
 
 }  // namespace
 
-const ActivationKernels kActivationsAvx2 = {quantize_row, quantize_tile};
+const ActivationKernels kActivationsAvx2 = {quantize_row};
+const QuantizeTileKernel kQuantizeTileAvx2 = quantize_tile<StripAvx2>;
 
 }  // namespace batchwright

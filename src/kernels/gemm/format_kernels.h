@@ -49,9 +49,10 @@ struct FloatFormatKernels {
   RunFormat f32, f16, bf16;
 };
 
+using QuantizeTileKernel = void (*)(const QuantizeTile& tile);
+
 struct ActivationKernels {
   bool (*quantize_row)(const float* x, int64_t k, int64_t row, void* quantized);
-  void (*quantize_tile)(const QuantizeTile& tile);
 };
 
 // Scratch: first the unpacked part of one or two panels, then f32 sums: three times [rows rounded up][16], for two
@@ -75,6 +76,9 @@ extern const FloatFormatKernels kFloatAvx2;
 extern const FloatFormatKernels kFloatAvx512;
 extern const ActivationKernels kActivationsScalar;
 extern const ActivationKernels kActivationsAvx2;
+extern const QuantizeTileKernel kQuantizeTileScalar;
+extern const QuantizeTileKernel kQuantizeTileAvx2;
+extern const QuantizeTileKernel kQuantizeTileAvx512;
 
 // The parts of pruning.h, where their contracts stand.
 void run_rough_q8_0_avx2(const RawGemm& g);

@@ -64,10 +64,10 @@ bool quantize_row(const float* x, int64_t k, int64_t row, void* quantized) {
   return kActivations.quantize_row(x, k, row, quantized);
 }
 
-template <const ActivationKernels& kActivations>
+template <const QuantizeTileKernel& kQuantizeTile>
 void quantize_tile(const QuantizeTile& tile) {
   BATCHWRIGHT_CHECK(tile.row_begin % kStripRows == 0 && tile.column_begin % 32 == 0 && tile.columns % 32 == 0);
-  kActivations.quantize_tile(tile);
+  kQuantizeTile(tile);
 }
 
 void pad_rows(int64_t rows, int64_t k, void* quantized) {
@@ -88,20 +88,28 @@ void pad_rows(int64_t rows, int64_t k, void* quantized) {
 
 const GemmKernels kTable[] = {
     {Isa::kScalar, run<kQuantizedScalar, kFloatScalar>, quantize_row<kActivationsScalar>,
-     quantize_tile<kActivationsScalar>, pad_rows},
-    {Isa::kAvx2, run<kQuantizedAvx2, kFloatAvx2>, quantize_row<kActivationsAvx2>, quantize_tile<kActivationsAvx2>,
+     quantize_tile<kQuantizeTileScalar>, pad_rows},
+    {Isa::kAvx2, run<kQuantizedAvx2, kFloatAvx2>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx2>,
      pad_rows},
-    {Isa::kAvx512, run<kQuantizedAvx2, kFloatAvx512>, quantize_row<kActivationsAvx2>, quantize_tile<kActivationsAvx2>,
-     pad_rows},
-    {Isa::kVnni, run<kQuantizedVnni, kFloatAvx512>, quantize_row<kActivationsAvx2>, quantize_tile<kActivationsAvx2>,
+    {Isa::kAvx512, run<kQuantizedAvx2, kFloatAvx512>, quantize_row<kActivationsAvx2>,
+     quantize_tile<kQuantizeTileAvx512>, pad_rows},
+    {Isa::kVnni, run<kQuantizedVnni, kFloatAvx512>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx512>,
      pad_rows},
 };
 
 const GemmPath kPaths[] = {
-    {"avx2 tiles", {Isa::kAvx2, run<kQuantizedAvx2Tiles, kFloatAvx2>, quantize_row<kActivationsAvx2>, pad_rows}},
-    {"avx2 few", {Isa::kAvx2, run<kQuantizedAvx2Few, kFloatAvx2>, quantize_row<kActivationsAvx2>, pad_rows}},
-    {"vnni tiles", {Isa::kVnni, run<kQuantizedVnniTiles, kFloatAvx512>, quantize_row<kActivationsAvx2>, pad_rows}},
-    {"vnni few", {Isa::kVnni, run<kQuantizedVnniFew, kFloatAvx512>, quantize_row<kActivationsAvx2>, pad_rows}},
+    {"avx2 tiles",
+     {Isa::kAvx2, run<kQuantizedAvx2Tiles, kFloatAvx2>, quantize_row<kActivationsAvx2>,
+      quantize_tile<kQuantizeTileAvx2>, pad_rows}},
+    {"avx2 few",
+     {Isa::kAvx2, run<kQuantizedAvx2Few, kFloatAvx2>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx2>,
+      pad_rows}},
+    {"vnni tiles",
+     {Isa::kVnni, run<kQuantizedVnniTiles, kFloatAvx512>, quantize_row<kActivationsAvx2>,
+      quantize_tile<kQuantizeTileAvx512>, pad_rows}},
+    {"vnni few",
+     {Isa::kVnni, run<kQuantizedVnniFew, kFloatAvx512>, quantize_row<kActivationsAvx2>,
+      quantize_tile<kQuantizeTileAvx512>, pad_rows}},
 };
 
 }  // namespace

@@ -184,6 +184,7 @@ const QuantizedFormatKernels kQuantizedScalar = {
 };
 const FloatFormatKernels kFloatScalar = {run_float<float, same>, run_float<uint16_t, from_half>,
                                          run_float<uint16_t, from_brain>};
-const ActivationKernels kActivationsScalar = {quantize_row_scalar, quantize_tile_scalar};
+const ActivationKernels kActivationsScalar = {quantize_row_scalar};
+const QuantizeTileKernel kQuantizeTileScalar = quantize_tile_scalar;
 
 }  // namespace batchwright

@@ -220,19 +220,19 @@ void run_tiles(const RawGemm& g) {
   const auto* strips = static_cast<const StripBlock*>(g.activations);
   const int64_t blocks = g.k / 32;
   const int64_t units = blocks / Format::kUnitBlocks;
-  const int64_t sum_floats = padded_rows(g) * kPanelWidth;
+  const int64_t padded = padded_rows(g);
 
   for (int64_t p = g.panel_begin; p < g.panel_end; ++p) {
     const auto* panel =
         reinterpret_cast<const typename Format::Panel*>(g.panels + static_cast<size_t>(p) * g.panel_bytes);
-    for (int64_t i = 0; i < sum_floats; i += 8) _mm256_storeu_ps(sums + i, _mm256_setzero_ps());
+    for (int64_t i = 0; i < padded * kPanelWidth; i += 8) _mm256_storeu_ps(sums + i, _mm256_setzero_ps());
     for (int64_t begin = 0; begin < units; begin += kPart) {
       const int64_t part = units - begin < kPart ? units - begin : kPart;
       const Unpacked* unpacked = unpack_part(panel + begin, part, static_cast<Unpacked*>(g.scratch));
       const auto* ahead = reinterpret_cast<const uint8_t*>(panel + begin) + g.panel_bytes;
       const int64_t ahead_bytes =
-          padded_rows > kStripRows && p + 1 < g.panel_end ? part * static_cast<int64_t>(sizeof(*panel)) : 0;
-      Ahead fetch{ahead, ahead + ahead_bytes, ahead_bytes * kStripRows / padded_rows};
+          padded > kStripRows && p + 1 < g.panel_end ? part * static_cast<int64_t>(sizeof(*panel)) : 0;
+      Ahead fetch{ahead, ahead + ahead_bytes, ahead_bytes * kStripRows / padded};
       for (int64_t row = 0; row < g.rows; row += kStripRows) {
         Ahead::fetch(fetch);
         const StripBlock* a = strips + row / kStripRows * blocks + begin * Format::kUnitBlocks;
@@ -266,6 +266,6 @@ const QuantizedFormatKernels kQuantizedAvx2Tiles = {run_tiles<Q4_0>, run_tiles<Q
 const QuantizedFormatKernels kQuantizedAvx2Few = {run_few<Q4_0>, run_few<Q4_1>, run_few<Q5_0>, run_few<Q5_1>,
                                                   run_few<Q8_0>, run_few<Q4_K>, run_few<Q5_K>, run_few<Q6_K>};
 
-void run_rough_q8_0_avx2(const RawGemm& g) { run<RoughQ8_0>(g); }
+void run_rough_q8_0_avx2(const RawGemm& g) { run_tiles<RoughQ8_0>(g); }
 
 }  // namespace batchwright
