@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <atomic>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "kernels/attention/attention.h"
+#include "kernels/gemm/pruning.h"
 #include "kernels/rows/rows.h"
 #include "platform/cpu.h"
 #include "tensor/quantize.h"
@@ -55,6 +59,48 @@ std::vector<float> product(const GemmKernels& kernels, const PackedWeights& weig
   args.scratch = scratch.data();
   kernels.run(args);
   return out;
+}
+
+// The pruned argmax of each row finds what all products show.
+bool prunes_rightly(const PruningKernels& pruning, Isa isa, const PackedWeights& weights, const std::vector<float>& x,
+                    const std::vector<float>& products) {
+  const GemmKernels& kernels = gemm_kernels(isa);
+  AlignedBuffer<std::byte> quantized(quantized_rows_bytes(kRows, kInputs));
+  AlignedBuffer<std::byte> row(quantized_rows_bytes(1, kInputs));
+  AlignedBuffer<std::byte> scratch(gemm_scratch_bytes(kRows, kInputs));
+  std::array<float, kRows> row_bounds{};
+  std::array<std::atomic<float>, kRows> floors;
+  std::array<ArgMax, kRows> best;
+  for (int64_t r = 0; r < kRows; ++r) {
+    const auto i = static_cast<size_t>(r);
+    kernels.quantize_row(x.data() + r * kInputs, kInputs, r, quantized.data());
+    row_bounds[i] = pruning.row_bound(quantized.data(), kInputs, r);
+    floors[i].store(-std::numeric_limits<float>::infinity());
+    best[i] = {-std::numeric_limits<float>::infinity(), kOutputs};
+  }
+  kernels.pad_rows(kRows, kInputs, quantized.data());
+  std::vector<float> column_bounds(static_cast<size_t>(weights.panels() * kPanelColumns));
+  pruning.column_bounds(weights, 0, weights.panels(), column_bounds.data());
+  std::vector<float> out((kRows + 1) * kOutputs);
+  GemmArgs args;
+  args.weights = &weights;
+  args.panel_end = weights.panels();
+  args.activations = quantized.data();
+  args.rows = kRows;
+  args.out = out.data();
+  args.out_stride = kOutputs;
+  args.scratch = scratch.data();
+  pruning.argmax({.gemm = args,
+                  .column_bounds = column_bounds.data(),
+                  .row_bounds = row_bounds.data(),
+                  .floors = floors.data(),
+                  .row = row.data(),
+                  .best = best.data()});
+  for (size_t r = 0; r < kRows; ++r) {
+    const ArgMax all = row_kernels(Isa::kScalar).argmax(products.data() + r * kOutputs, kOutputs);
+    if (best[r].index != all.index || std::memcmp(&best[r].value, &all.value, sizeof all.value) != 0) return false;
+  }
+  return true;
 }
 
 std::vector<float> attend(const AttentionKernels& kernels, int dim, int heads, const std::vector<float>& x) {
@@ -130,6 +176,8 @@ Status check_kernels(const ModelShape& shape, std::span<const ElementType> weigh
     for (const GemmPath& path : gemm_paths()) {
       if (path.kernels.isa <= isa) right = right && same(product(path.kernels, *packed, x), expected);
     }
+    const PruningKernels* const pruning = pruning_kernels(isa, type, kInputs);
+    if (pruning != nullptr) right = right && prunes_rightly(*pruning, isa, *packed, x, expected);
     if (!right) return differs("matrix product (" + std::string(element_type_name(type)) + ")");
   }
   const int heads = std::min(shape.heads_per_kv(), 8);
