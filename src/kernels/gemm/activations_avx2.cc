@@ -2,7 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/gemm/activations.h"
-#include "kernels/gemm/activations_strip.h"
+#include "kernels/gemm/activations_strip_avx2.h"
 #include "kernels/gemm/format_kernels.h"
 
 namespace batchwright {

@@ -1,5 +1,5 @@
 // Quantising four rows of activations with AVX-512; single rows as with AVX2.
-#include "kernels/gemm/activations_strip.h"
+#include "kernels/gemm/activations_strip_avx2.h"
 
 namespace batchwright {
 namespace {

@@ -1,10 +1,9 @@
-// Quantising four rows at once: the bits of the scalar reference (gemm_scalar.cc). What instruction sets share; Strip
+// Quantising four rows at once: the bits of the scalar reference (gemm_scalar.cc). What AVX2 and AVX-512 share; Strip
 // is theirs:
 //   magnitudes(x)  eight lanes that hold the largest absolute values of 32 floats, as bits
 //   store(...)     the bytes round(x * inverse) of the rows that are used, zeros for the others, into block.q;
-//   halves[h]:
-//                  of each row the sums over half h of its values 0, 1 and 2, 3 of every four
-// Only files compiled for an instruction set include this.
+//   halves[h]
+//                  becomes, of each row, the sums over half h of its values 0, 1 and 2, 3 of every four
 #pragma once
 
 #include <immintrin.h>
