@@ -87,12 +87,4 @@ Result<std::vector<std::string>> move_aside(FileSystem& files, const JobFiles& j
   return names;
 }
 
-Status remove_all(FileSystem& files, const JobFiles& job) {
-  for (const std::string& path : job.all()) {
-    if (path == job.journal) BATCHWRIGHT_RETURN_IF_ERROR(files.sync_folder_of(job.answers));
-    BATCHWRIGHT_RETURN_IF_ERROR(files.remove(path));
-  }
-  return files.sync_folder_of(job.answers);
-}
-
 }  // namespace batchwright

@@ -37,7 +37,4 @@ Status check_output_is_possible(FileSystem& files, const JobFiles& job);
 // Gives each file that there is the name PATH.old-N with the lowest N that is free for all of them; the names given.
 Result<std::vector<std::string>> move_aside(FileSystem& files, const JobFiles& job);
 
-// Durably, the journal last.
-Status remove_all(FileSystem& files, const JobFiles& job);
-
 }  // namespace batchwright
