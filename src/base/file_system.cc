@@ -1,5 +1,7 @@
 #include "base/file_system.h"
 
+#include <fmt/format.h>
+
 #include <vector>
 
 #include "base/status_macros.h"
@@ -18,6 +20,16 @@ Status write_file_atomically(FileSystem& files, const std::string& path, std::st
     return status;
   }
   return files.sync_folder_of(path);
+}
+
+Result<std::string> read_whole_file(FileSystem& files, const std::string& path, uint64_t bytes_max) {
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto file, files.open_read(path));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, file->size());
+  if (size > bytes_max) return invalid_data(fmt::format("{}: {} bytes; at most {} are allowed", path, size, bytes_max));
+  std::string text(size, '\0');
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const size_t count, file->read_at(0, text));
+  text.resize(count);
+  return text;
 }
 
 Result<Hash128> hash_file(FileSystem& files, const std::string& path) {

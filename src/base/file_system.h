@@ -91,6 +91,9 @@ class FileSystem {
 // Writes a whole file so that a reader sees the old content or the new one, never a part: path.tmp, synced, renamed.
 Status write_file_atomically(FileSystem& files, const std::string& path, std::string_view content);
 
+// All that is in the file. kInvalidData where it is longer than allowed.
+Result<std::string> read_whole_file(FileSystem& files, const std::string& path, uint64_t bytes_max = UINT64_MAX);
+
 // hash128 of all that is in the file.
 Result<Hash128> hash_file(FileSystem& files, const std::string& path);
 

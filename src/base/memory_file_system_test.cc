@@ -151,6 +151,17 @@ TEST(MemoryFileSystemTest, ReachesEachLegalStateAndNoOther) {
   EXPECT_EQ(replaced_and_cut(2, 77), replaced_and_cut(2, 77));
 }
 
+TEST(MemoryFileSystemTest, ReadsWholeFilesUpToALimit) {
+  MemoryFileSystem files;
+  files.write("a", "12345");
+  EXPECT_EQ(*read_whole_file(files, "a"), "12345");
+  EXPECT_EQ(*read_whole_file(files, "a", 5), "12345");
+  const Status too_long = read_whole_file(files, "a", 4).status();
+  EXPECT_EQ(too_long.code(), StatusCode::kInvalidData);
+  EXPECT_EQ(too_long.message(), "a: 5 bytes; at most 4 are allowed");
+  EXPECT_EQ(read_whole_file(files, "b").status().code(), StatusCode::kNotFound);
+}
+
 TEST(MemoryFileSystemTest, FilesReplacedAtomicallyAreOldOrNew) {
   std::set<std::string> contents;
   for (uint64_t seed = 0; seed < 1000; ++seed) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/file_system.h"
 #include "base/json_writer.h"
 #include "base/status_macros.h"
 #include "batchwright/engine.h"
@@ -56,7 +57,7 @@ class EvalCommand : public Command {
     BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions options, engine_.options());
     options.context_length = context_;
     options.max_batch = 1;
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const std::string text, read_text());
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const std::string text, read_whole_file(*posix_file_system(), text_));
     BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(model_, options));
     const std::vector<TokenId> tokens = engine->tokenizer().encode(text, {.add_bos = true});
     const auto available = static_cast<int64_t>(tokens.size()) / context_;
@@ -76,16 +77,6 @@ class EvalCommand : public Command {
                                       result.running.back(), result.tokens_scored, chunks, seconds.count()));
     }
     return print_result(json_text(*engine, result, seconds.count()));
-  }
-
-  Result<std::string> read_text() const {
-    const auto files = posix_file_system();
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const auto file, files->open_read(text_));
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, file->size());
-    std::string text(size, '\0');
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const size_t count, file->read_at(0, text));
-    text.resize(count);
-    return text;
   }
 
   Result<Perplexity> score_chunks(Engine& engine, std::span<const TokenId> tokens, int64_t chunks) const {

@@ -17,28 +17,18 @@
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/help.h"
+#include "cli/job_prompt_encoder.h"
 #include "cli/progress.h"
 #include "cli/stop_signal.h"
 #include "job/job.h"
 #include "platform/cpu.h"
 #include "platform/posix_file_system.h"
-#include "protocol/model_prompt_encoder.h"
 
 namespace batchwright {
 namespace {
 
 double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-Result<std::string> read_whole_file(FileSystem& files, const std::string& path, uint64_t bytes_max) {
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto file, files.open_read(path));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, file->size());
-  if (size > bytes_max) return invalid_data(fmt::format("{}: {} bytes; at most {} are allowed", path, size, bytes_max));
-  std::string text(size, '\0');
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const size_t count, file->read_at(0, text));
-  text.resize(count);
-  return text;
 }
 
 bool is_date(const std::string& text) {
@@ -83,7 +73,6 @@ class RunCommand : public Command {
   void add_limits(CLI::App& command);
 
   Result<JobOutcome> run_job();
-  std::unique_ptr<PromptEncoder> make_encoder(const Engine& engine) const;
   Status check_options();
   bool speaks() const { return !quiet_ && !json_; }
   int fail(const Status& status) const;
@@ -283,16 +272,6 @@ Status RunCommand::check_options() {
   return {};
 }
 
-std::unique_ptr<PromptEncoder> RunCommand::make_encoder(const Engine& engine) const {
-  ModelPromptEncoderOptions options;
-  options.limits = job_.limits;
-  if (!job_.date.empty()) options.date = job_.date;
-  const bool is_given = !job_.chat_template.empty();
-  options.chat_template = is_given ? job_.chat_template : engine.model().chat_template;
-  options.template_origin = is_given ? template_path_ : "the model's chat template";
-  return model_prompt_encoder(engine.tokenizer(), std::move(options));
-}
-
 Result<JobOutcome> RunCommand::run_job() {
   BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions engine_options, engine_.options());
   engine_options.share_prefixes = !no_share_;
@@ -316,7 +295,10 @@ Result<JobOutcome> RunCommand::run_job() {
   if (speaks()) fmt::print(stderr, "{} rows; loading {}\n", job->rows_total(), job_.model_path);
   const double load_start = steady_seconds();
   BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(job_.model_path, engine_options));
-  const auto encoder = make_encoder(*engine);
+  const auto encoder = job_prompt_encoder(*engine, {.limits = job_.limits,
+                                                    .date = job_.date,
+                                                    .chat_template = job_.chat_template,
+                                                    .template_origin = template_path_});
   ProgressPrinter printer(choose_progress_style(quiet_, json_), peak_memory_bytes);
   return job->run(*engine, *encoder, steady_seconds() - load_start, &printer);
 }

@@ -16,10 +16,10 @@
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/help.h"
+#include "cli/job_prompt_encoder.h"
 #include "cli/stop_signal.h"
 #include "platform/cpu.h"
 #include "platform/posix_file_system.h"
-#include "protocol/model_prompt_encoder.h"
 
 namespace batchwright {
 namespace {
@@ -88,7 +88,10 @@ class VerifyCommand : public Command {
     if (engine_options.threads == 0) engine_options.threads = other_threads(parameters.threads);
     if (!json_) print_receipt(*verification);
     BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(model_path_, engine_options));
-    const auto encoder = make_encoder(*engine, parameters);
+    const auto encoder = job_prompt_encoder(*engine, {.limits = parameters.limits,
+                                                      .date = parameters.date,
+                                                      .chat_template = parameters.chat_template,
+                                                      .template_origin = "the job's chat template"});
     const auto progressed = [&](int64_t done) {
       if (!json_ && done % 100 == 0) fmt::print(stderr, "{} of {} rows\n", done, verification->sample_size());
     };
@@ -99,16 +102,6 @@ class VerifyCommand : public Command {
   }
 
   static int other_threads(int threads) { return threads == 1 ? std::min(2, usable_cpus()) : 1; }
-
-  static std::unique_ptr<PromptEncoder> make_encoder(const Engine& engine, const JobParameters& parameters) {
-    ModelPromptEncoderOptions options;
-    options.limits = parameters.limits;
-    if (!parameters.date.empty()) options.date = parameters.date;
-    const bool is_given = !parameters.chat_template.empty();
-    options.chat_template = is_given ? parameters.chat_template : engine.model().chat_template;
-    options.template_origin = is_given ? "the job's chat template" : "the model's chat template";
-    return model_prompt_encoder(engine.tokenizer(), std::move(options));
-  }
 
   void print_receipt(const Verification& verification) const {
     const JobParameters& p = verification.parameters();
