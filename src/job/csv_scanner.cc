@@ -29,6 +29,7 @@ bool CsvScanner::advance(std::string_view data, Place& place) const {
   while (place.at < data.size()) {
     switch (place.state) {
       case State::kValueBegin:
+      case State::kQuote:
         if (data[place.at] == '"') {
           place.state = State::kQuoted;
           ++place.at;
@@ -63,14 +64,6 @@ bool CsvScanner::advance(std::string_view data, Place& place) const {
         ++place.at;
         break;
       }
-      case State::kQuote:
-        if (data[place.at] == '"') {
-          place.state = State::kQuoted;
-          ++place.at;
-        } else {
-          place.state = State::kText;
-        }
-        break;
     }
   }
   return false;
