@@ -114,6 +114,7 @@ Status Job::open_new(bool replace) {
     replaces_ = true;
     if (journal_->was_empty()) made_.push_back(paths_.journal);
   } else {
+    made_.push_back(paths_.index);
     BATCHWRIGHT_RETURN_IF_ERROR(save_index());
   }
   parameters_.rows = index_.size();
@@ -130,11 +131,11 @@ Status Job::replace() {
   for (const std::string& path : paths_.all()) {
     if (path != paths_.journal && path != paths_.input) BATCHWRIGHT_RETURN_IF_ERROR(files_.remove(path));
   }
+  made_.push_back(paths_.index);
   return save_index();
 }
 
 Status Job::save_index() {
-  made_.push_back(paths_.index);
   BATCHWRIGHT_RETURN_IF_ERROR(index_.save(files_, paths_.index));
   return files_.sync_folder_of(paths_.index);
 }
@@ -228,14 +229,13 @@ Status Job::open_complete() {
                     "again",
                     options_.output));
   }
-  if (input_ == nullptr || (!is_stream() && options_.input == "-" && !has_rows_left)) {
+  if (input_ == nullptr) {
     return invalid_argument("the rows came from standard input, which is gone; --restart with the rows starts over");
   }
   // What is compressed needs a place to be read from.
   if (options_.input != "-") BATCHWRIGHT_RETURN_IF_ERROR(open_input(paths_.input));
   BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), environment_.stop_requested));
-  BATCHWRIGHT_RETURN_IF_ERROR(index_.save(files_, paths_.index));
-  BATCHWRIGHT_RETURN_IF_ERROR(files_.sync_folder_of(paths_.index));
+  BATCHWRIGHT_RETURN_IF_ERROR(save_index());
   BATCHWRIGHT_RETURN_IF_ERROR(reopen(options_.retry_failed));
   choose_rows();
   notes_.push_back(fmt::format("going on: {} of {} rows are done", rows_resumed_, rows_total()));
