@@ -203,14 +203,14 @@ Status Journal::read_summary() {
   auto summary = replay(*file, nullptr);
   if (!summary.ok()) return Status(summary.status().code(), path_ + " " + summary.status().message());
   has_begun_ = summary->has_value();
-  if (has_begun_) summary_ = **summary;
-  if (has_begun_) return {};
+  if (has_begun_) {
+    summary_ = std::move(**summary);
+    return {};
+  }
   // The header is on the disk before anything else is written: without it there can be no more than a part of it.
-  std::string header;
-  append_log_header(header);
   BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t size, file->size());
-  return size <= header.size() ? Status()
-                               : invalid_data(path_ + " is no journal of batchwright, or its header is damaged");
+  if (size <= kRecordLogHeaderBytes) return {};
+  return invalid_data(path_ + " is no journal of batchwright, or its header is damaged");
 }
 
 Status Journal::read_rows(const std::function<Status(const RowRecord&)>& take) const {

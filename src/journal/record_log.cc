@@ -13,7 +13,6 @@ namespace batchwright {
 namespace {
 
 constexpr std::string_view kMagic("BWRECLOG", 8);
-constexpr size_t kHeaderBytes = 16;
 constexpr size_t kFrameBytes = 9;  // length, checksum, type
 constexpr size_t kReadBytes = size_t{1} << 18;
 
@@ -35,10 +34,10 @@ void append_log_record(std::string& out, uint8_t type, std::string_view payload)
 }
 
 Result<std::optional<RecordLogReader>> RecordLogReader::open(const ReadableFile& file) {
-  std::string header(kHeaderBytes, '\0');
+  std::string header(kRecordLogHeaderBytes, '\0');
   BATCHWRIGHT_ASSIGN_OR_RETURN(const size_t count, file.read_at(0, header));
   header.resize(count);
-  const bool torn = count < kHeaderBytes ||
+  const bool torn = count < kRecordLogHeaderBytes ||
                     read_u32(std::string_view(header).substr(12)) != crc32c(std::string_view(header).substr(0, 12));
   const std::string_view magic = std::string_view(header).substr(0, kMagic.size());
   // What a first write leaves that never reached the disk as a whole: a beginning of it, or zeros in places.
@@ -56,7 +55,7 @@ Result<std::optional<RecordLogReader>> RecordLogReader::open(const ReadableFile&
     return unsupported(
         fmt::format("is a journal of version {}; this program reads version {}", version, kRecordLogVersion));
   }
-  return std::optional<RecordLogReader>(RecordLogReader(file, kHeaderBytes));
+  return std::optional<RecordLogReader>(RecordLogReader(file, kRecordLogHeaderBytes));
 }
 
 Result<std::string_view> RecordLogReader::peek(size_t bytes) {

@@ -4,6 +4,7 @@
 // first that is cut off or does not match its checksum, which is what a crash leaves of a write that was under way.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 namespace batchwright {
 
 inline constexpr uint32_t kRecordLogVersion = 1;
+inline constexpr size_t kRecordLogHeaderBytes = 16;
 inline constexpr uint32_t kRecordBytesMax = uint32_t{1} << 26;
 
 struct LogRecord {
