@@ -35,4 +35,23 @@ T read_number(std::string_view bytes) {
 inline uint32_t read_u32(std::string_view bytes) { return read_number<uint32_t>(bytes); }
 inline uint64_t read_u64(std::string_view bytes) { return read_number<uint64_t>(bytes); }
 
+// Takes numbers that stand one behind the other. The bytes are borrowed.
+class NumberReader {
+ public:
+  explicit NumberReader(std::string_view bytes) : bytes_(bytes) {}
+
+  // Its bytes must be there.
+  template <class T>
+  T take() {
+    const T value = read_number<T>(bytes_);
+    bytes_.remove_prefix(sizeof(T));
+    return value;
+  }
+  // What was not taken yet.
+  std::string_view rest() const { return bytes_; }
+
+ private:
+  std::string_view bytes_;
+};
+
 }  // namespace batchwright

@@ -166,18 +166,18 @@ Result<std::optional<RowIndex>> RowIndex::load(FileSystem& files, const std::str
   while (true) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const auto record, (*reader)->next());
     if (!record) return nothing;
-    std::string_view payload = record->payload;
+    const std::string_view payload = record->payload;
     if (record->type == kEndRecord && payload.size() == sizeof(uint64_t)) {
       return read_u64(payload) == index.entries_.size() ? std::optional(std::move(index)) : nothing;
     }
     if (record->type != kEntriesRecord || payload.size() % kEntryBytes != 0) return nothing;
-    for (; !payload.empty(); payload.remove_prefix(kEntryBytes)) {
+    for (NumberReader fields(payload); !fields.rest().empty();) {
       RowEntry& entry = index.entries_.emplace_back();
-      entry.offset = read_u64(payload);
-      entry.length = read_u32(payload.substr(8));
-      entry.line = read_u32(payload.substr(12));
-      entry.key.high = read_u64(payload.substr(16));
-      entry.key.low = read_u64(payload.substr(24));
+      entry.offset = fields.take<uint64_t>();
+      entry.length = fields.take<uint32_t>();
+      entry.line = fields.take<uint32_t>();
+      entry.key.high = fields.take<uint64_t>();
+      entry.key.low = fields.take<uint64_t>();
     }
   }
 }

@@ -50,25 +50,8 @@ void append_time(std::string& out, double seconds) {
   append_record(out, RecordType::kTime, payload);
 }
 
-// Walks through a number of fields.
-class Fields {
- public:
-  explicit Fields(std::string_view bytes) : bytes_(bytes) {}
-
-  template <class T>
-  T take() {
-    const T value = read_number<T>(bytes_);
-    bytes_.remove_prefix(sizeof(T));
-    return value;
-  }
-  std::string_view rest() const { return bytes_; }
-
- private:
-  std::string_view bytes_;
-};
-
 RowRecord read_row(std::string_view payload) {
-  Fields fields(payload);
+  NumberReader fields(payload);
   RowRecord row;
   row.row = fields.take<uint32_t>();
   row.kind = static_cast<ResultKind>(fields.take<uint8_t>());
@@ -121,7 +104,7 @@ class Replay {
 
   Status take_attempt(std::string_view payload) {
     if (payload.size() < sizeof(int64_t)) return invalid_data("holds an attempt without its time");
-    Fields fields(payload);
+    NumberReader fields(payload);
     AttemptRecord& attempt = summary_.attempts.emplace_back();
     attempt.unix_time = fields.take<int64_t>();
     attempt.parameters = fields.rest();
@@ -146,7 +129,7 @@ class Replay {
 
   Status take_complete(const LogRecord& record) {
     if (record.payload.size() != sizeof(int64_t) + 1) return malformed("complete", record);
-    Fields fields(record.payload);
+    NumberReader fields(record.payload);
     CompleteRecord complete;
     complete.unix_time = fields.take<int64_t>();
     complete.ordered = fields.take<uint8_t>() != 0;
