@@ -52,14 +52,6 @@ void put(std::string& content, uint64_t offset, std::string_view data) {
 
 }  // namespace
 
-uint64_t SeededChoices::below(uint64_t bound) {
-  BATCHWRIGHT_CHECK(bound > 0);
-  uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return (z ^ (z >> 31)) % bound;
-}
-
 void FileHistory::append(std::string_view data) {
   if (data.empty()) return;
   changes_.push_back({content_.size(), std::string(data), Fate::kOpen});

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
+
 namespace batchwright {
 
 // Where more than one outcome is legal, this picks.
@@ -21,14 +23,14 @@ class Choices {
   bool coin() { return below(2) == 1; }
 };
 
-// The same picks for the same seed, on every machine (SplitMix64; Steele, Lea and Flood 2014).
+// The same picks for the same seed, on every machine.
 class SeededChoices : public Choices {
  public:
-  explicit SeededChoices(uint64_t seed) : state_(seed) {}
-  uint64_t below(uint64_t bound) override;
+  explicit SeededChoices(uint64_t seed) : random_(seed) {}
+  uint64_t below(uint64_t bound) override { return random_.below(bound); }
 
  private:
-  uint64_t state_;
+  SplitMix64 random_;
 };
 
 // One file's bytes, and which of them are on the disk. Not thread-safe.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/crc32c.h"
+#include "base/random.h"
 #include "base/status_macros.h"
 #include "job/fed_row.h"
 #include "job/input_file.h"
@@ -16,25 +17,9 @@
 namespace batchwright {
 namespace {
 
-// SplitMix64 (Steele, Lea, Flood 2014).
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-
-  uint64_t below(uint64_t bound) {
-    uint64_t z = (state_ += 0x9E3779B97F4A7C15U);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
-    return (z ^ (z >> 31)) % bound;
-  }
-
- private:
-  uint64_t state_;
-};
-
 // So many different numbers below `count` (Floyd's algorithm).
 std::set<int64_t> choose_numbers(int64_t count, int64_t wanted, uint64_t seed) {
-  Random random(seed);
+  SplitMix64 random(seed);
   std::set<int64_t> chosen;
   for (int64_t i = std::max<int64_t>(0, count - wanted); i < count; ++i) {
     const auto number = static_cast<int64_t>(random.below(static_cast<uint64_t>(i) + 1));
