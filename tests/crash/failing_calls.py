@@ -5,7 +5,6 @@ goes on without faults.
 BATCHWRIGHT_FAULTS=all takes every error at every call; otherwise EIO does, and the others take turns.
 """
 
-import concurrent.futures
 import itertools
 import os
 
@@ -113,18 +112,7 @@ SCENARIOS = [Unordered, Ordered, StandardInput, Compressed, Resuming, RetryFaile
 
 
 def test(binary, model, folder):
-    only = os.environ.get("BATCHWRIGHT_SCENARIO")
-    chosen = [with_faults(kind) for kind in SCENARIOS if not only or kind.name == only]
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        runs = {kind.name: pool.submit(lambda kind=kind: kind(binary, model, folder).run()) for kind in chosen}
-        faults, wrongs = {}, []
-        for name, run in runs.items():
-            try:
-                faults[name] = run.result()
-            except jobs.Wrong as wrong:
-                wrongs.append(str(wrong))
-        check(not wrongs, "\n".join(wrongs))
-    print(f"{sum(faults.values())} faults: {faults}")
+    jobs.run_scenarios([with_faults(kind) for kind in SCENARIOS], "faults", binary, model, folder)
 
 
 jobs.main(test)

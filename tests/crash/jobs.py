@@ -11,6 +11,7 @@ The journal is read here once more, from its description in src/journal and not 
 """
 
 import collections
+import concurrent.futures
 import csv
 import dataclasses
 import gzip
@@ -400,6 +401,23 @@ def uninterrupted(binary, model, rows, folder, options=()):
 
 def said(done):
     return done.stderr.decode(errors="replace")
+
+
+def run_scenarios(kinds, unit, binary, model, folder):
+    """Runs these classes of scenarios, two at a time, and prints how many of the unit each had; BATCHWRIGHT_SCENARIO
+    names a single one."""
+    only = os.environ.get("BATCHWRIGHT_SCENARIO")
+    chosen = [kind for kind in kinds if not only or kind.name == only]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = {kind.name: pool.submit(lambda kind=kind: kind(binary, model, folder).run()) for kind in chosen}
+        counts, wrongs = {}, []
+        for name, run in runs.items():
+            try:
+                counts[name] = run.result()
+            except Wrong as wrong:
+                wrongs.append(str(wrong))
+    check(not wrongs, "\n".join(wrongs))
+    print(f"{sum(counts.values())} {unit}: {counts}")
 
 
 def main(run):

@@ -2,9 +2,7 @@
 """kill_everywhere.py BINARY MODEL: kills the program before, in the middle of, and after each of its calls that change
 files, in turn, and lets the same command go on."""
 
-import concurrent.futures
 import itertools
-import os
 
 import fault
 import jobs
@@ -267,19 +265,7 @@ SCENARIOS = [Unordered, Ordered, StandardInput, Compressed, Resuming, RetryFaile
 
 
 def test(binary, model, folder):
-    only = os.environ.get("BATCHWRIGHT_SCENARIO")
-    chosen = [kind for kind in SCENARIOS if not only or kind.name == only]
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        runs = {kind.name: pool.submit(lambda kind=kind: kind(binary, model, folder).run()) for kind in chosen}
-        kills = {}
-        wrongs = []
-        for name, run in runs.items():
-            try:
-                kills[name] = run.result()
-            except jobs.Wrong as wrong:
-                wrongs.append(str(wrong))
-        check(not wrongs, "\n".join(wrongs))
-    print(f"{sum(kills.values())} kills: {kills}")
+    jobs.run_scenarios(SCENARIOS, "kills", binary, model, folder)
 
 
 if __name__ == "__main__":
