@@ -13,6 +13,8 @@ namespace batchwright::jinja {
 
 // Python's name of the type, for messages: "str", "int", "list", ...
 std::string_view type_name(const Value& value);
+// Fails with the name of what is undefined.
+[[noreturn]] void fail_undefined(const Runtime& runtime, const Value& value);
 
 bool truthy(const Value& value);
 bool equals(Runtime& runtime, const Value& a, const Value& b);
