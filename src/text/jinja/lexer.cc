@@ -30,9 +30,7 @@ class Lexer {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& message) {
-    throw TemplateError{invalid_data(fmt::format("chat template, line {}: {}", line_at(at_), message))};
-  }
+  [[noreturn]] void fail(const std::string& message) { fail_at(line_at(at_), message); }
 
   int line_at(size_t offset) {
     for (; line_counted_to_ < offset; ++line_counted_to_) line_ += source_[line_counted_to_] == '\n';
@@ -261,6 +259,10 @@ class Lexer {
 };
 
 }  // namespace
+
+void fail_at(int line, const std::string& message) {
+  throw TemplateError{invalid_data(fmt::format("chat template, line {}: {}", line, message))};
+}
 
 std::string normalize_source(std::string_view source) {
   std::string out;

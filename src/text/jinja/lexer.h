@@ -33,6 +33,9 @@ struct Token {
 // Line breaks as "\n", and one at the very end dropped, as Jinja2 does before it looks at a template.
 std::string normalize_source(std::string_view source);
 
+// Throws TemplateError (kInvalidData) that names the line.
+[[noreturn]] void fail_at(int line, const std::string& message);
+
 // The tokens of a normalized source, kEnd last. Throws TemplateError.
 std::vector<Token> tokenize(std::string_view source);
 
