@@ -1,5 +1,6 @@
 // From the file's rows to panels, and back to single rows.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 
@@ -25,8 +26,22 @@ void nibble_codes(const uint8_t* qs, uint8_t* q) {
   }
 }
 
+// Entry x holds bit i of x as the fifth bit of byte i, for every i.
+constexpr auto kFifthBits = [] {
+  std::array<uint64_t, 256> table{};
+  for (uint64_t x = 0; x < 256; ++x) {
+    for (int i = 0; i < 8; ++i) table[x] |= (x >> i & 1) << (8 * i + 4);
+  }
+  return table;
+}();
+
 void add_fifth_bits(const uint8_t* qh, uint8_t* q) {
-  for (int i = 0; i < 32; ++i) q[i] = static_cast<uint8_t>(q[i] | (((qh[i / 8] >> (i % 8)) & 1) << 4));
+  for (int i = 0; i < 4; ++i) {
+    uint64_t eight;
+    std::memcpy(&eight, q + 8 * i, sizeof eight);
+    eight |= kFifthBits[qh[i]];
+    std::memcpy(q + 8 * i, &eight, sizeof eight);
+  }
 }
 
 void to_groups(const Codes& codes, Groups& groups) {
