@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/status_macros.h"
 #include "cache/page_cache.h"
 #include "decode/logprobs.h"
@@ -31,16 +30,6 @@ namespace {
 constexpr int kMaxThreads = 1024;
 constexpr int kMaxBatch = 1 << 16;
 constexpr int kMaxBatchTokens = 1 << 20;
-
-std::string file_hash(std::span<const std::byte> bytes) {
-  constexpr size_t kPiece = size_t{16} << 20;
-  Hasher128 hasher;
-  for (size_t at = 0; at < bytes.size(); at += kPiece) {
-    const auto piece = bytes.subspan(at, std::min(kPiece, bytes.size() - at));
-    hasher.update({reinterpret_cast<const char*>(piece.data()), piece.size()});
-  }
-  return hasher.digest().hex();
-}
 
 class EngineImpl final : public Engine {
  public:
@@ -166,7 +155,7 @@ Result<std::unique_ptr<Engine>> EngineImpl::create(const std::string& path, cons
   BATCHWRIGHT_ASSIGN_OR_RETURN(engine->tokenizer_, Tokenizer::create(engine->vocabulary_));
   BATCHWRIGHT_ASSIGN_OR_RETURN(const std::string_view chat_template, file.string_or("tokenizer.chat_template", ""));
   engine->info_.chat_template = std::string(chat_template);
-  engine->info_.hash = file_hash(file.bytes());
+  engine->info_.hash = file.hash();
   engine->pool_ = std::make_unique<ThreadPool>(engine->options_.threads);
   BATCHWRIGHT_ASSIGN_OR_RETURN(engine->model_,
                                Model::load(file, *engine->pool_, engine->isa_, engine->options_.max_batch_tokens));

@@ -8,6 +8,7 @@
 #include <new>
 #include <type_traits>
 
+#include "base/hash.h"
 #include "base/status_macros.h"
 #include "formats/gguf_type.h"
 #include "formats/printable.h"
@@ -235,6 +236,18 @@ Result<GgufArray<bool>> GgufFile::booleans(std::string_view key) const {
   BATCHWRIGHT_ASSIGN_OR_RETURN(const GgufKeyValue* entry, find_array_of(key, "array of bool"));
   if (entry->element_type != GgufType::kBool) return wrong_type(*entry, "array of bool");
   return GgufArray<bool>(entry->element_type, entry->count, entry->value.data());
+}
+
+std::string GgufFile::hash() const {
+  constexpr size_t kPiece = size_t{16} << 20;
+  const std::span<const std::byte> bytes = file_.bytes();
+  Hasher128 hasher;
+  for (size_t at = 0; at < bytes.size(); at += kPiece) {
+    const auto piece = bytes.subspan(at, std::min(kPiece, bytes.size() - at));
+    hasher.update({reinterpret_cast<const char*>(piece.data()), piece.size()});
+    file_.release(at, piece.size());
+  }
+  return hasher.digest().hex();
 }
 
 std::string GgufFile::display_value(const GgufKeyValue& entry, size_t max_chars) const {

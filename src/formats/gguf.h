@@ -115,7 +115,8 @@ class GgufFile {
   static Result<GgufFile> open(const std::string& path);
 
   const std::string& path() const { return file_.path(); }
-  std::span<const std::byte> bytes() const { return file_.bytes(); }
+  // Of all bytes, 32 hex digits (hash.h). Lets their memory go as it reads them.
+  std::string hash() const;
   uint64_t file_bytes() const { return file_.bytes().size(); }
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }

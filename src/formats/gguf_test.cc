@@ -9,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/hash.h"
 #include "formats/gguf_writer.h"
 #include "formats/test_file.h"
 
@@ -108,6 +109,16 @@ TEST(Gguf, ReleasedTensorsCanBeReadAgain) {
     EXPECT_TRUE(std::equal(before.begin(), before.end(), tensor.data.begin()));
   }
   EXPECT_TRUE(file.check().ok());
+}
+
+TEST(Gguf, TheHashIsOfAllBytes) {
+  GgufWriter writer;
+  writer.add("general.architecture", "tiny");
+  const std::string content = written(writer);
+  const TestFile bytes(content);
+  const GgufFile file = open_or_die(bytes.path());
+  EXPECT_EQ(file.hash(), hash128(content).hex());
+  EXPECT_EQ(*file.string("general.architecture"), "tiny");
 }
 
 TEST(Gguf, MissingKeysAreNamedOrDefaulted) {
