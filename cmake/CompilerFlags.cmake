@@ -20,6 +20,7 @@ endif()
 # Files named *_avx2.cc and so on are compiled for that instruction set, all others for baseline x86-64.
 # Without exceptions, as unoptimised code would else emit a weak symbol for their sake.
 set(BATCHWRIGHT_FLAGS_avx2 -fno-exceptions -mavx2 -mfma -mf16c)
+set(BATCHWRIGHT_FLAGS_avxvnni ${BATCHWRIGHT_FLAGS_avx2} -mavxvnni)
 set(BATCHWRIGHT_FLAGS_avx512
     ${BATCHWRIGHT_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq
     # g++ 12 warns of its own _mm512_undefined_*.

@@ -7,8 +7,9 @@
 
 namespace batchwright {
 
-// The instruction sets for which kernels exist, weakest first; each includes those before it.
-enum class Isa { kScalar, kAvx2, kAvx512, kVnni, kAmx };
+// The instruction sets for which kernels exist, weakest first. Each is built on one that stands before it: AVX2 <-
+// AVX-VNNI (256 bits, for processors without AVX-512), and AVX2 <- AVX-512 <- its VNNI <- AMX.
+enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512, kVnni, kAmx };
 
 // The element format of the KV cache's pages.
 enum class KvFormat { kF16, kF32 };
@@ -17,8 +18,8 @@ struct EngineOptions {
   // Worker threads, the caller's included. 0: the CPUs of the affinity mask and the cgroup.
   int threads = 0;
 
-  // "auto", or the name of an instruction set ("scalar", "avx2", "avx512", "vnni", "amx"). Empty: what the environment
-  // variable BATCHWRIGHT_ISA says, else auto. A set that the machine lacks is an error.
+  // "auto", or the name of an instruction set ("scalar", "avx2", "avxvnni", "avx512", "vnni", "amx"). Empty: what the
+  // environment variable BATCHWRIGHT_ISA says, else auto. A set that the machine lacks is an error.
   std::string isa;
 
   // Sequences in flight at most.

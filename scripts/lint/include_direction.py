@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TABLE_ROW = re.compile(r"^\| `([a-z_]+)` \|.*\| ([^|]*) \|$")
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
-ISA_FILE = re.compile(r"_(avx2|avx512|vnni|amx)(_[a-z0-9_]+)?\.(cc|h|inc)$")
+ISA_FILE = re.compile(r"_(avx2|avxvnni|avx512|vnni|amx)(_[a-z0-9_]+)?\.(cc|h|inc)$")
 ISA_HEADERS = {"immintrin.h", "x86intrin.h", "avxintrin.h", "avx2intrin.h"}
 
 # Where a header whose name begins so may be included: rooms, or "test" and "bench" for those files of any room.

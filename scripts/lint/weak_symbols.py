@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ISA_OBJECT = re.compile(r"_(avx2|avx512|vnni|amx)\.cc\.o$")
+ISA_OBJECT = re.compile(r"_(avx2|avxvnni|avx512|vnni|amx)\.cc\.o$")
 DEFINED_WEAK = {"W", "V", "u"}  # nm: weak function, weak object, unique global
 
 

@@ -190,9 +190,10 @@ class BenchCommand : public Command {
       out += fmt::format("  neither product nor attention: {:.1f}%\n", 100 * other_share(s.stages));
     }
     out += fmt::format(
-        "\nPeaks (billions a second): int8 {:.1f} maddubs+madd, {:.1f} maddubs+add16, {:.1f} VNNI; fp32 {:.1f} fma; "
-        "{:.1f} bytes read\n",
-        peaks.int8_maddubs_madd, peaks.int8_maddubs_add16, peaks.int8_vnni, peaks.fp32_fma, peaks.read_bandwidth);
+        "\nPeaks (billions a second): int8 {:.1f} maddubs+madd, {:.1f} maddubs+add16, {:.1f} AVX-VNNI, {:.1f} VNNI; "
+        "fp32 {:.1f} fma; {:.1f} bytes read\n",
+        peaks.int8_maddubs_madd, peaks.int8_maddubs_add16, peaks.int8_avxvnni, peaks.int8_vnni, peaks.fp32_fma,
+        peaks.read_bandwidth);
     return out;
   }
 
@@ -223,6 +224,7 @@ class BenchCommand : public Command {
     out.begin_object();
     out.member("int8_maddubs_madd", peaks.int8_maddubs_madd * kBillion);
     out.member("int8_maddubs_add16", peaks.int8_maddubs_add16 * kBillion);
+    out.member("int8_avxvnni", peaks.int8_avxvnni * kBillion);
     out.member("int8_vnni", peaks.int8_vnni * kBillion);
     out.member("fp32_fma", peaks.fp32_fma * kBillion);
     out.member("read_bytes_per_second", peaks.read_bandwidth * kBillion);

@@ -72,7 +72,7 @@ void EngineFlags::add_to(CLI::App& command, bool batching) {
   command.add_option("--threads", options_.threads, "Worker threads (default: the CPUs this process may use)")
       ->check(CLI::Range(1, 1024));
   command.add_option("--isa", options_.isa,
-                     "auto, scalar, avx2, avx512, vnni or amx (default: BATCHWRIGHT_ISA or auto)");
+                     "auto, scalar, avx2, avxvnni, avx512, vnni or amx (default: BATCHWRIGHT_ISA or auto)");
   command.add_option("--kv-memory", kv_memory_, "Memory for the KV cache, as 2GiB (default: half of what is free)");
   if (!batching) return;
   command.add_option("--max-batch", options_.max_batch, "Sequences in flight at most")

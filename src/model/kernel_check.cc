@@ -174,7 +174,7 @@ Status check_kernels(const ModelShape& shape, std::span<const ElementType> weigh
     const std::vector<float> expected = product(gemm_kernels(Isa::kScalar), *packed, x);
     bool right = same(product(gemm_kernels(isa), *packed, x), expected);
     for (const GemmPath& path : gemm_paths()) {
-      if (path.kernels.isa <= isa) right = right && same(product(path.kernels, *packed, x), expected);
+      if (includes(isa, path.kernels.isa)) right = right && same(product(path.kernels, *packed, x), expected);
     }
     const PruningKernels* const pruning = pruning_kernels(isa, type, kInputs);
     if (pruning != nullptr) right = right && prunes_rightly(*pruning, isa, *packed, x, expected);

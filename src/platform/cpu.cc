@@ -18,7 +18,7 @@
 namespace batchwright {
 namespace {
 
-constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kVnni, Isa::kAmx};
+constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512, Isa::kVnni, Isa::kAmx};
 
 struct Leaf {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -57,6 +57,10 @@ bool detect(Isa isa) {
       return true;
     case Isa::kAvx2:
       return (state & kYmm) == kYmm && (l7.ebx & bit_AVX2) != 0 && (l1.ecx & bit_FMA) != 0 && (l1.ecx & bit_F16C) != 0;
+    case Isa::kAvxVnni: {
+      constexpr unsigned kAvxVnni = 1U << 4;
+      return detect(Isa::kAvx2) && (cpuid(7, 1).eax & kAvxVnni) != 0;
+    }
     case Isa::kAvx512: {
       constexpr unsigned kBits = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
       return detect(Isa::kAvx2) && (state & kZmm) == kZmm && (l7.ebx & kBits) == kBits;
@@ -71,6 +75,23 @@ bool detect(Isa isa) {
     }
   }
   return false;
+}
+
+// The set that `isa` adds to.
+Isa base_of(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+    case Isa::kAvx2:
+      return Isa::kScalar;
+    case Isa::kAvxVnni:
+    case Isa::kAvx512:
+      return Isa::kAvx2;
+    case Isa::kVnni:
+      return Isa::kAvx512;
+    case Isa::kAmx:
+      return Isa::kVnni;
+  }
+  return Isa::kScalar;
 }
 
 // A cgroup's controller file of this process (v2), or an empty string.
@@ -97,6 +118,8 @@ const char* isa_name(Isa isa) {
       return "scalar";
     case Isa::kAvx2:
       return "avx2";
+    case Isa::kAvxVnni:
+      return "avxvnni";
     case Isa::kAvx512:
       return "avx512";
     case Isa::kVnni:
@@ -105,6 +128,13 @@ const char* isa_name(Isa isa) {
       return "amx";
   }
   return "?";
+}
+
+std::span<const Isa> all_isas() { return kAllIsas; }
+
+bool includes(Isa set, Isa needed) {
+  while (set != needed && set != Isa::kScalar) set = base_of(set);
+  return set == needed;
 }
 
 bool machine_has(Isa isa) {
@@ -139,8 +169,8 @@ Result<Isa> select_isa(std::string_view requested) {
     return invalid_argument(fmt::format("{}: this machine has no {}; its strongest instruction set is {}", source, name,
                                         isa_name(strongest_isa())));
   }
-  return invalid_argument(
-      fmt::format("{}: unknown instruction set '{}'; known are auto, scalar, avx2, avx512, vnni, amx", source, name));
+  return invalid_argument(fmt::format(
+      "{}: unknown instruction set '{}'; known are auto, scalar, avx2, avxvnni, avx512, vnni, amx", source, name));
 }
 
 int usable_cpus() {

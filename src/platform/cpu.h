@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,12 @@
 namespace batchwright {
 
 const char* isa_name(Isa isa);
+
+// All sets, weakest first.
+std::span<const Isa> all_isas();
+
+// True where `needed` is `set` itself or one of those that it is built on, so that a machine with `set` has `needed`.
+bool includes(Isa set, Isa needed);
 
 // True where both processor and operating system support the set.
 bool machine_has(Isa isa);

@@ -89,7 +89,7 @@ assert report["prompt_tokens_computed"] < report["prompt_tokens"], "nothing was 
 
 settings = [["--max-batch", 1], ["--max-batch", 3], ["--max-batch", 64], ["--max-batch", 3, "--max-batch-tokens", 16],
             ["--max-batch-tokens", 64], ["--max-batch-tokens", 512], ["--threads", 1], ["--no-share"]]
-for isa in ("scalar", "avx2", "avx512", "vnni", "amx"):
+for isa in ("scalar", "avx2", "avxvnni", "avx512", "vnni", "amx"):
     if program.has_isa(isa, model):
         settings.append(["--isa", isa])
     else:

@@ -21,7 +21,7 @@ for name in ("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", "gemma-3-270m-q4_k_m.ggu
     expected, _, _ = program.run(job, model, *base)
     assert len(expected) == 8
     settings = [["--max-batch", 1, "--threads", 1, "--no-share"], ["--max-batch", 3, "--max-batch-tokens", 32]]
-    settings += [["--isa", isa] for isa in ("avx2", "avx512") if program.has_isa(isa, model)]
+    settings += [["--isa", isa] for isa in ("avx2", "avxvnni", "avx512") if program.has_isa(isa, model)]
     for setting in settings:
         got, _, _ = program.run(job, model, *base, *setting)
         compare(expected, got, f"{name} {setting}")

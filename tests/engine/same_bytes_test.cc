@@ -180,7 +180,7 @@ TEST_P(SameBytes, InEverySetting) {
   add("a host that flushes", [](Setting& s) { s.host_flushes = true; });
   add("nothing shared", [](Setting& s) { s.options.share_prefixes = false; });
   add("scarce memory", [](Setting& s) { s.options.kv_memory_bytes = 1; });
-  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kVnni, Isa::kAmx}) {
+  for (const Isa isa : all_isas()) {
     if (!machine_has(isa)) {
       std::printf("skipped: this machine has no %s\n", isa_name(isa));
       continue;

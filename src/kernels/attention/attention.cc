@@ -8,6 +8,7 @@
 
 #include "kernels/attention/attention_isa.h"
 #include "kernels/math/math.h"
+#include "platform/cpu.h"
 #include "tensor/half.h"
 
 namespace batchwright {
@@ -180,7 +181,7 @@ size_t attention_scratch_bytes(int64_t queries, int dim) {
 const AttentionKernels& attention_kernels(Isa isa) {
   const AttentionKernels* chosen = &kTable[0];
   for (const AttentionKernels& kernels : kTable) {
-    if (kernels.isa <= isa) chosen = &kernels;
+    if (includes(isa, kernels.isa)) chosen = &kernels;
   }
   return *chosen;
 }

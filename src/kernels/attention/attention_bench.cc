@@ -35,7 +35,7 @@ double median(std::vector<double>& values) {
 // G multiply-adds/s of a slice of about a tenth of a millisecond.
 double fma_slice(Isa isa) {
   if (!machine_has(Isa::kAvx2)) return 0;
-  const PeakLoop& loop = isa >= Isa::kAvx512 ? kPeakFma512 : kPeakFma256;
+  const PeakLoop& loop = includes(isa, Isa::kAvx512) ? kPeakFma512 : kPeakFma256;
   constexpr int64_t kIterations = 40'000;
   const double start = thread_seconds();
   loop.run(kIterations);

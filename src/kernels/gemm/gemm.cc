@@ -6,6 +6,7 @@
 #include "kernels/gemm/activations.h"
 #include "kernels/gemm/format_kernels.h"
 #include "kernels/gemm/layout.h"
+#include "platform/cpu.h"
 
 namespace batchwright {
 namespace {
@@ -91,6 +92,8 @@ const GemmKernels kTable[] = {
      quantize_tile<kQuantizeTileScalar>, pad_rows},
     {Isa::kAvx2, run<kQuantizedAvx2, kFloatAvx2>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx2>,
      pad_rows},
+    {Isa::kAvxVnni, run<kQuantizedAvxVnni, kFloatAvx2>, quantize_row<kActivationsAvx2>,
+     quantize_tile<kQuantizeTileAvx2>, pad_rows},
     {Isa::kAvx512, run<kQuantizedAvx2, kFloatAvx512>, quantize_row<kActivationsAvx2>,
      quantize_tile<kQuantizeTileAvx512>, pad_rows},
     {Isa::kVnni, run<kQuantizedVnni, kFloatAvx512>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx512>,
@@ -104,6 +107,12 @@ const GemmPath kPaths[] = {
     {"avx2 few",
      {Isa::kAvx2, run<kQuantizedAvx2Few, kFloatAvx2>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx2>,
       pad_rows}},
+    {"avxvnni tiles",
+     {Isa::kAvxVnni, run<kQuantizedAvxVnniTiles, kFloatAvx2>, quantize_row<kActivationsAvx2>,
+      quantize_tile<kQuantizeTileAvx2>, pad_rows}},
+    {"avxvnni few",
+     {Isa::kAvxVnni, run<kQuantizedAvxVnniFew, kFloatAvx2>, quantize_row<kActivationsAvx2>,
+      quantize_tile<kQuantizeTileAvx2>, pad_rows}},
     {"vnni tiles",
      {Isa::kVnni, run<kQuantizedVnniTiles, kFloatAvx512>, quantize_row<kActivationsAvx2>,
       quantize_tile<kQuantizeTileAvx512>, pad_rows}},
@@ -129,7 +138,7 @@ size_t quantized_rows_bytes(int64_t rows, int64_t k) {
 const GemmKernels& gemm_kernels(Isa isa) {
   const GemmKernels* best = &kTable[0];
   for (const GemmKernels& kernels : kTable) {
-    if (kernels.isa <= isa) best = &kernels;
+    if (includes(isa, kernels.isa)) best = &kernels;
   }
   return *best;
 }

@@ -106,7 +106,7 @@ struct GemmKernels {
   void (*pad_rows)(int64_t rows, int64_t k, void* quantized);
 };
 
-// The kernels of an instruction set; where an operation has none of its own, those of the next weaker set.
+// The kernels of an instruction set; where an operation has none of its own, those of the set that it is built on.
 const GemmKernels& gemm_kernels(Isa isa);
 
 // Every set for which there are kernels of its own, for tests and benchmarks.

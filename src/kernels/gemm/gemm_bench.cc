@@ -1,6 +1,7 @@
 // Speed of the matrix products: every format on every instruction set of the machine, one thread. Besides its own
-// figure each benchmark reports a peak, whose slices alternate with the kernel's (machines are noisy): maddubs+madd for
-// quantised weights, fma of the set for the others. `share` is the median of the ratios of neighbouring slices.
+// figure each benchmark reports a peak, whose slices alternate with the kernel's (machines are noisy): for quantised
+// weights maddubs+madd, or vpdpbusd for AVX-VNNI; for the others fma of the set. `share` is the median of the ratios of
+// neighbouring slices.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -39,8 +40,8 @@ double peak_slice(const PeakLoop& loop) {
 
 const PeakLoop* yardstick(const GemmKernels& kernels, ElementType type) {
   if (!machine_has(Isa::kAvx2)) return nullptr;
-  if (is_quantized(type)) return &kPeakMaddubsMadd;
-  return kernels.isa >= Isa::kAvx512 ? &kPeakFma512 : &kPeakFma256;
+  if (is_quantized(type)) return kernels.isa == Isa::kAvxVnni ? &kPeakAvxVnni : &kPeakMaddubsMadd;
+  return includes(kernels.isa, Isa::kAvx512) ? &kPeakFma512 : &kPeakFma256;
 }
 
 PackedWeights random_weights(ElementType type, int64_t n, int64_t k) {

@@ -134,7 +134,7 @@ Pruned pruned_argmax(const Case& c, const PruningKernels& pruning, bool backward
 
 std::vector<const PruningKernels*> present() {
   std::vector<const PruningKernels*> kernels;
-  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kVnni, Isa::kAmx}) {
+  for (const Isa isa : all_isas()) {
     const PruningKernels* candidate = pruning_kernels(isa, ElementType::kQ8_0, 64);
     if (candidate == nullptr || candidate->isa != isa) continue;
     if (machine_has(isa)) {
@@ -195,6 +195,7 @@ double largest_error(const Case& c, const PruningKernels& pruning) {
 
 TEST(Pruning, HasKernelsWhereEightBitsAreSlow) {
   EXPECT_EQ(pruning_kernels(Isa::kScalar, ElementType::kQ8_0, 64), nullptr);
+  EXPECT_EQ(pruning_kernels(Isa::kAvxVnni, ElementType::kQ8_0, 64), nullptr);
   EXPECT_EQ(pruning_kernels(Isa::kVnni, ElementType::kQ8_0, 64), nullptr);
   EXPECT_NE(pruning_kernels(Isa::kAvx2, ElementType::kQ8_0, 64), nullptr);
   EXPECT_NE(pruning_kernels(Isa::kAvx512, ElementType::kQ8_0, 65536), nullptr);

@@ -1,4 +1,4 @@
-// From the f32 sums of a panel, [row][16], to the output. Include in *_avx2.cc only.
+// From the f32 sums of a panel, [row][16], to the output. Include in *_avx2.cc and *_avxvnni.cc only.
 #pragma once
 
 #include <immintrin.h>

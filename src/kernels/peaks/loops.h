@@ -13,6 +13,7 @@ struct PeakLoop {
 
 extern const PeakLoop kPeakMaddubsMadd;   // AVX2: vpmaddubsw + vpmaddwd + vpaddd
 extern const PeakLoop kPeakMaddubsAdd16;  // AVX2: vpmaddubsw + vpaddw
+extern const PeakLoop kPeakAvxVnni;       // AVX-VNNI: vpdpbusd of 256 bits
 extern const PeakLoop kPeakFma256;        // AVX2 + FMA: vfmadd231ps
 extern const PeakLoop kPeakFma512;        // AVX-512
 extern const PeakLoop kPeakVnni;          // AVX-512 VNNI: vpdpbusd

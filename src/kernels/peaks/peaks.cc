@@ -101,16 +101,17 @@ double measure_bandwidth(ThreadPool& pool, double seconds, size_t read_bytes) {
 
 Peaks measure_peaks(Isa isa, int threads, double seconds, size_t read_bytes) {
   ThreadPool pool(std::max(threads, 1));
-  const double part = seconds / 5;
+  const double part = seconds / 6;
   Peaks peaks;
   if (machine_has(Isa::kAvx2)) {
     peaks.int8_maddubs_madd = measure_loop(kPeakMaddubsMadd, pool, part);
     peaks.int8_maddubs_add16 = measure_loop(kPeakMaddubsAdd16, pool, part);
   }
+  if (machine_has(Isa::kAvxVnni)) peaks.int8_avxvnni = measure_loop(kPeakAvxVnni, pool, part);
   if (machine_has(Isa::kVnni)) peaks.int8_vnni = measure_loop(kPeakVnni, pool, part);
-  if (isa >= Isa::kAvx512 && machine_has(Isa::kAvx512)) {
+  if (includes(isa, Isa::kAvx512) && machine_has(Isa::kAvx512)) {
     peaks.fp32_fma = measure_loop(kPeakFma512, pool, part);
-  } else if (isa >= Isa::kAvx2 && machine_has(Isa::kAvx2)) {
+  } else if (includes(isa, Isa::kAvx2) && machine_has(Isa::kAvx2)) {
     peaks.fp32_fma = measure_loop(kPeakFma256, pool, part);
   }
   peaks.read_bandwidth = measure_bandwidth(pool, part, read_bytes != 0 ? read_bytes : default_read_bytes());

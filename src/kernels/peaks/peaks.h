@@ -11,6 +11,7 @@ struct Peaks {
   // Billions of multiply-adds a second of one thread; 0 where the machine lacks the instructions.
   double int8_maddubs_madd = 0;   // vpmaddubsw + vpmaddwd + vpaddd, 256 bits
   double int8_maddubs_add16 = 0;  // vpmaddubsw + vpaddw, 256 bits
+  double int8_avxvnni = 0;        // vpdpbusd, 256 bits
   double int8_vnni = 0;           // vpdpbusd, 512 bits
   double fp32_fma = 0;            // vfmadd231ps of the widest set that is selected
   // Billions of bytes a second that `threads` threads together read from memory.

@@ -10,6 +10,7 @@
 
 #include "kernels/math/math.h"
 #include "kernels/rows/rows_isa.h"
+#include "platform/cpu.h"
 
 namespace batchwright {
 namespace {
@@ -122,7 +123,7 @@ constexpr RowKernels kTable[] = {
 const RowKernels& row_kernels(Isa isa) {
   const RowKernels* chosen = &kTable[0];
   for (const RowKernels& kernels : kTable) {
-    if (kernels.isa <= isa) chosen = &kernels;
+    if (includes(isa, kernels.isa)) chosen = &kernels;
   }
   return *chosen;
 }
