@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "kernels/gemm/sums_avx2.h"
+#include "kernels/gemm/unpack_avx2.h"
 
 namespace batchwright {
 namespace {
@@ -47,37 +47,6 @@ BATCHWRIGHT_INLINE __m256i group_of(const uint8_t* low, const uint8_t* high) {
     x = _mm256_or_si256(x, masked<kSums>(move_bits<Ymm, kGroup % 4 * 2, 4>(h), kUpperBits));
   }
   return x;
-}
-
-BATCHWRIGHT_INLINE __m256 load_f16(const uint16_t* p) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-
-BATCHWRIGHT_INLINE __m256 load_bytes(const uint8_t* p) { return as_floats(_mm256_cvtepu8_epi32(load8(p))); }
-
-BATCHWRIGHT_INLINE __m256 load_bytes(const int8_t* p) { return as_floats(_mm256_cvtepi8_epi32(load8(p))); }
-
-template <int kRows>
-BATCHWRIGHT_INLINE void zero_sums(float* sums) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows * kPanelWidth; i += 8) _mm256_storeu_ps(sums + i, _mm256_setzero_ps());
-}
-
-// acc = fma(d, s, acc), and with a minimum acc = fma(-dmin, u, acc); all [kRows][16].
-template <int kRows, class Panel, bool kMinimum>
-BATCHWRIGHT_INLINE void finish_super(const Panel& w, float* sums, const float* s, [[maybe_unused]] const float* u) {
-  for (int columns = 0; columns < kPanelWidth; columns += 8) {
-    const __m256 d = load_f16(w.d + columns);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      float* out = sums + r * kPanelWidth + columns;
-      __m256 acc = _mm256_fmadd_ps(d, _mm256_load_ps(s + r * kPanelWidth + columns), _mm256_loadu_ps(out));
-      if constexpr (kMinimum) {
-        acc = _mm256_fnmadd_ps(load_f16(w.dmin + columns), _mm256_load_ps(u + r * kPanelWidth + columns), acc);
-      }
-      _mm256_storeu_ps(out, acc);
-    }
-  }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "kernels/gemm/bits_avx2.h"
 #include "kernels/gemm/prefetch.h"
+#include "kernels/gemm/sums_avx2.h"
 #include "kernels/gemm/tiles_avx2.h"
 
 namespace batchwright {

@@ -2,8 +2,8 @@
 // once, where the tiles of tiles_avxvnni.h read what was unpacked before. The same integers and the same fp32 steps in
 // the same order. Include in *_avxvnni.cc only.
 //
-// Up to 4 rows take all 16 columns of a block at once, which halves the loads of activations; for more the halves of 8
-// columns are done one after the other, so that the sums of all rows fit the registers.
+// Of more than 4 rows, each block is multiplied with one strip after the other: 4 rows times 16 columns are what the
+// registers hold, and taking bits apart twice costs less than loading activations for 8 columns only.
 #pragma once
 
 #include <immintrin.h>
@@ -12,173 +12,133 @@
 
 #include "kernels/gemm/bits_avx2.h"
 #include "kernels/gemm/prefetch.h"
+#include "kernels/gemm/sums_avx2.h"
 #include "kernels/gemm/tiles_avxvnni.h"
 
 namespace batchwright {
 namespace {
 
-// Vectors of 8 columns that are done together.
+// Adds the products of the weights w0, w1 of group `group`.
 template <int kRows>
-constexpr int kVectors = kRows <= 4 ? 2 : 1;
-
-template <int kRows>
-using FewSums = __m256i[kRows][kVectors<kRows>];
-
-// Adds the products of the weights of group `group` of the block.
-template <int kRows>
-BATCHWRIGHT_INLINE void add_rows(FewSums<kRows>& s, const __m256i (&w)[kVectors<kRows>], int group, const StripRows& a,
-                                 int64_t block) {
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-    const int8_t(&q)[4] = strip_of(a, r, block).q[group][r % kStripRows];
-    if constexpr (kVectors<kRows> == 2) {
-      add_products(s[r][0], s[r][1], w[0], w[1], q);
-    } else {
-      __m256i t;
-      asm volatile(
-          "vpbroadcastd %[a], %[t]\n\t"
-          "%{vex%} vpdpbusd %[t], %[w], %[s]"
-          : [s] "+x"(s[r][0]), [t] "=&x"(t)
-          : [a] "m"(q), [w] "x"(w[0]));
-    }
-  }
+BATCHWRIGHT_INLINE void add_rows(Sums<kRows>& s, __m256i w0, __m256i w1, int group, const StripBlock& a) {
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) add_products(s[r][0], s[r][1], w0, w1, a.q[group][r]);
 }
 
 template <int kRows, int kBits, int kGroup>
-BATCHWRIGHT_INLINE void add_group(FewSums<kRows>& s, const uint8_t* low, const uint8_t* high, const StripRows& a,
-                                  int64_t block) {
-  __m256i w[kVectors<kRows>];
-#pragma GCC unroll 2
-  for (int v = 0; v < kVectors<kRows>; ++v) {
-    w[v] = group_of<kRows * kVectors<kRows>, kBits, kGroup>(low + 32 * v, high + 32 * v);
-  }
-  add_rows<kRows>(s, w, kGroup, a, block);
+BATCHWRIGHT_INLINE void add_group(Sums<kRows>& s, const uint8_t* low, const uint8_t* high, const StripBlock& a) {
+  const __m256i w0 = group_of<2 * kRows, kBits, kGroup>(low, high);
+  const __m256i w1 = group_of<2 * kRows, kBits, kGroup>(low + 32, high + 32);
+  add_rows<kRows>(s, w0, w1, kGroup, a);
 }
 
-// Adds the products of 16 k (kHalf 0 or 1) of a block. `low` and `high` point at the first of the columns.
+// Adds the products of 16 k (kHalf 0 or 1) of a block.
 template <int kRows, int kBits, int kHalf>
-BATCHWRIGHT_INLINE void add_half(FewSums<kRows>& s, const uint8_t* low, const uint8_t* high, const StripRows& a,
-                                 int64_t block) {
-  add_group<kRows, kBits, 4 * kHalf>(s, low, high, a, block);
-  add_group<kRows, kBits, 4 * kHalf + 1>(s, low, high, a, block);
-  add_group<kRows, kBits, 4 * kHalf + 2>(s, low, high, a, block);
-  add_group<kRows, kBits, 4 * kHalf + 3>(s, low, high, a, block);
+BATCHWRIGHT_INLINE void add_half(Sums<kRows>& s, const uint8_t* low, const uint8_t* high, const StripBlock& a) {
+  add_group<kRows, kBits, 4 * kHalf>(s, low, high, a);
+  add_group<kRows, kBits, 4 * kHalf + 1>(s, low, high, a);
+  add_group<kRows, kBits, 4 * kHalf + 2>(s, low, high, a);
+  add_group<kRows, kBits, 4 * kHalf + 3>(s, low, high, a);
 }
 
-// Q8_0, with its offset of 128.
-template <int kRows>
-BATCHWRIGHT_INLINE void add_bytes(FewSums<kRows>& s, const int8_t (*q)[kGroupBytes], int columns, const StripRows& a,
-                                  int64_t block) {
-  const __m256i sign = _mm256_set1_epi8(-128);
+// Adds the products of a block of any of the simple formats.
+template <int kRows, int kBits, class Panel>
+BATCHWRIGHT_INLINE void add_block(Sums<kRows>& s, const Panel& w, const StripBlock& a) {
+  if constexpr (kBits == 8) {
+    const __m256i sign = _mm256_set1_epi8(-128);
 #pragma GCC unroll 8
-  for (int g = 0; g < kGroups; ++g) {
-    __m256i w[kVectors<kRows>];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors<kRows>; ++v) w[v] = _mm256_xor_si256(load(q[g] + 4 * columns + 32 * v), sign);
-    add_rows<kRows>(s, w, g, a, block);
+    for (int g = 0; g < kGroups; ++g) {
+      add_rows<kRows>(s, _mm256_xor_si256(load(w.q[g]), sign), _mm256_xor_si256(load(w.q[g] + 32), sign), g, a);
+    }
+  } else {
+    const uint8_t* high = nullptr;
+    if constexpr (kBits == 5) high = w.high;
+    add_half<kRows, kBits, 0>(s, w.low[0], high, a);
+    add_half<kRows, kBits, 1>(s, w.low[0], high, a);
   }
 }
 
-template <int kRows>
-BATCHWRIGHT_INLINE void set_rows(FewSums<kRows>& s, int row, __m256i value) {
+// One block times kRows rows of a strip. sums: [kRows][16].
+template <int kRows, class Panel, int kBits, int kOffset, bool kMinimum>
+BATCHWRIGHT_INLINE void few_block(const Panel& w, const StripBlock& a, float* sums) {
+  Sums<kRows> s;
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = start<kOffset>(a, r);
+  add_block<kRows, kBits>(s, w, a);
 #pragma GCC unroll 2
-  for (int v = 0; v < kVectors<kRows>; ++v) s[row][v] = value;
+  for (int half = 0; half < 2; ++half) {
+    const __m256 d = load_f16(w.d + 8 * half);
+    __m256 m = d;
+    if constexpr (kMinimum) m = load_f16(w.m + 8 * half);
+    finish_half<kRows, kMinimum>(s, half, d, m, a, sums);
+  }
 }
 
 // Q4_0 (8), Q5_0 (16), Q8_0 (128), Q4_1 and Q5_1 (0, with a minimum). sums: [kRows][16], written.
 template <int kRows, class Panel, int kBits, int kOffset, bool kMinimum>
 BATCHWRIGHT_INLINE void few_simple(const Panel* w, int64_t blocks, const StripRows& a, float* sums) {
+  constexpr int kFirst = kRows < kStripRows ? kRows : kStripRows;
   zero_sums<kRows>(sums);
   for (int64_t b = 0; b < blocks; ++b) {
     prefetch_ahead<sizeof *w>(w + b);
-#pragma GCC unroll 2
-    for (int columns = 0; columns < kPanelWidth; columns += 8 * kVectors<kRows>) {
-      FewSums<kRows> s;
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) set_rows<kRows>(s, r, start<kOffset>(strip_of(a, r, b), r % kStripRows));
-      if constexpr (kBits == 8) {
-        add_bytes<kRows>(s, w[b].q, columns, a, b);
-      } else {
-        const uint8_t* low = w[b].low[0] + 4 * columns;
-        const uint8_t* high = nullptr;
-        if constexpr (kBits == 5) high = w[b].high + 4 * columns;
-        add_half<kRows, kBits, 0>(s, low, high, a, b);
-        add_half<kRows, kBits, 1>(s, low, high, a, b);
-      }
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors<kRows>; ++v) {
-        const __m256 d = load_f16(w[b].d + columns + 8 * v);
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) {
-          const StripBlock& strip = strip_of(a, r, b);
-          float* out = sums + r * kPanelWidth + columns + 8 * v;
-          const __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(strip.d[r % kStripRows]));
-          __m256 acc = _mm256_fmadd_ps(as_floats(s[r][v]), scale, _mm256_loadu_ps(out));
-          if constexpr (kMinimum) {
-            const __m256 m = load_f16(w[b].m + columns + 8 * v);
-            acc = _mm256_fmadd_ps(m, _mm256_set1_ps(strip.d_sum[r % kStripRows]), acc);
-          }
-          _mm256_storeu_ps(out, acc);
-        }
-      }
+    few_block<kFirst, Panel, kBits, kOffset, kMinimum>(w[b], strip_of(a, 0, b), sums);
+    if constexpr (kRows > kStripRows) {
+      few_block<kRows - kStripRows, Panel, kBits, kOffset, kMinimum>(w[b], strip_of(a, kStripRows, b),
+                                                                     sums + kStripRows * kPanelWidth);
     }
   }
 }
 
-// Adds sub-block `sub` of the columns from `columns` on to s and u, [kRows][16] of all columns.
+// Adds sub-block `sub` times kRows rows of a strip to s and u, [kRows][16].
 template <int kRows, class Panel, int kBits, bool kMinimum>
-BATCHWRIGHT_INLINE void few_sub_block(const Panel& w, int sub, int columns, const StripRows& a, int64_t b,
-                                      float* s_sums, float* u_sums) {
+BATCHWRIGHT_INLINE void few_sub_block(const Panel& w, int sub, const StripBlock& a, float* s_sums, float* u_sums) {
   constexpr bool kTwoScales = kBits == 6;
-  const uint8_t* low = w.low[sub][0] + 4 * columns;
+  const uint8_t* low = w.low[sub][0];
   const uint8_t* high = nullptr;
   const auto* scales = &w.scale[sub];
-  FewSums<kRows> s;
-  alignas(32) float first[kRows][8 * kVectors<kRows>];
+  Sums<kRows> s;
+  alignas(32) Floats<kRows> first;
   if constexpr (kTwoScales) {
-    high = w.high[sub][0] + 4 * columns;
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) set_rows<kRows>(s, r, sum_of<1>(strip_of(a, r, b).sum32[0][r % kStripRows]));
-    add_half<kRows, kBits, 0>(s, low, high, a, b);
+    high = w.high[sub][0];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = sum_of<1>(a.sum32[0][r]);
+    add_half<kRows, kBits, 0>(s, low, high, a);
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors<kRows>; ++v) {
-      const __m256 scale = load_bytes((*scales)[0] + columns + 8 * v);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) _mm256_store_ps(first[r] + 8 * v, _mm256_mul_ps(as_floats(s[r][v]), scale));
+    for (int half = 0; half < 2; ++half) {
+      const __m256 scale = load_bytes((*scales)[0] + 8 * half);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) _mm256_store_ps(first[r] + 8 * half, _mm256_mul_ps(as_floats(s[r][half]), scale));
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) set_rows<kRows>(s, r, sum_of<1>(strip_of(a, r, b).sum32[1][r % kStripRows]));
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = sum_of<1>(a.sum32[1][r]);
   } else {
-    if constexpr (kBits == 5) high = w.high[sub] + 4 * columns;
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) set_rows<kRows>(s, r, _mm256_setzero_si256());
-    add_half<kRows, kBits, 0>(s, low, high, a, b);
+    if constexpr (kBits == 5) high = w.high[sub];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = _mm256_setzero_si256();
+    add_half<kRows, kBits, 0>(s, low, high, a);
   }
-  add_half<kRows, kBits, 1>(s, low, high, a, b);
+  add_half<kRows, kBits, 1>(s, low, high, a);
 #pragma GCC unroll 2
-  for (int v = 0; v < kVectors<kRows>; ++v) {
-    const int from = columns + 8 * v;
+  for (int half = 0; half < 2; ++half) {
     __m256 scale;
     if constexpr (kTwoScales) {
-      scale = load_bytes((*scales)[1] + from);
+      scale = load_bytes((*scales)[1] + 8 * half);
     } else {
-      scale = load_bytes(*scales + from);
+      scale = load_bytes(*scales + 8 * half);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
-      const StripBlock& strip = strip_of(a, r, b);
-      float* out = s_sums + r * kPanelWidth + from;
-      __m256 scaled = as_floats(s[r][v]);
+      const int at = r * kPanelWidth + 8 * half;
+      __m256 scaled = as_floats(s[r][half]);
       if constexpr (kTwoScales) {
-        scaled = _mm256_fmadd_ps(scaled, scale, _mm256_load_ps(first[r] + 8 * v));
+        scaled = _mm256_fmadd_ps(scaled, scale, _mm256_load_ps(first[r] + 8 * half));
       } else {
         scaled = _mm256_mul_ps(scaled, scale);
       }
-      _mm256_store_ps(out, _mm256_fmadd_ps(_mm256_set1_ps(strip.d[r % kStripRows]), scaled, _mm256_load_ps(out)));
+      _mm256_store_ps(s_sums + at, _mm256_fmadd_ps(_mm256_set1_ps(a.d[r]), scaled, _mm256_load_ps(s_sums + at)));
       if constexpr (kMinimum) {
-        float* u = u_sums + r * kPanelWidth + from;
-        const __m256 d_sum = _mm256_set1_ps(strip.d_sum[r % kStripRows]);
-        _mm256_store_ps(u, _mm256_fmadd_ps(load_bytes(w.min[sub] + from), d_sum, _mm256_load_ps(u)));
+        const __m256 min = load_bytes(w.min[sub] + 8 * half);
+        _mm256_store_ps(u_sums + at, _mm256_fmadd_ps(min, _mm256_set1_ps(a.d_sum[r]), _mm256_load_ps(u_sums + at)));
       }
     }
   }
@@ -188,6 +148,8 @@ BATCHWRIGHT_INLINE void few_sub_block(const Panel& w, int sub, int columns, cons
 // memory of the caller, as g++ keeps parts of local arrays in registers and moves the integer sums out.
 template <int kRows, class Panel, int kBits, bool kMinimum>
 BATCHWRIGHT_INLINE void few_super(const Panel* w, int64_t supers, const StripRows& a, float* sums, float* s, float* u) {
+  constexpr int kFirst = kRows < kStripRows ? kRows : kStripRows;
+  constexpr int kSecondSums = kStripRows * kPanelWidth;
   constexpr size_t kPart = sizeof *w / kSubBlocks;
   zero_sums<kRows>(sums);
   for (int64_t i = 0; i < supers; ++i, ++w) {
@@ -195,9 +157,11 @@ BATCHWRIGHT_INLINE void few_super(const Panel* w, int64_t supers, const StripRow
     if constexpr (kMinimum) zero_sums<kRows>(u);
     for (int sub = 0; sub < kSubBlocks; ++sub) {
       prefetch_ahead<kPart>(reinterpret_cast<const uint8_t*>(w) + static_cast<size_t>(sub) * kPart);
-#pragma GCC unroll 2
-      for (int columns = 0; columns < kPanelWidth; columns += 8 * kVectors<kRows>) {
-        few_sub_block<kRows, Panel, kBits, kMinimum>(*w, sub, columns, a, i * kSubBlocks + sub, s, u);
+      const int64_t b = i * kSubBlocks + sub;
+      few_sub_block<kFirst, Panel, kBits, kMinimum>(*w, sub, strip_of(a, 0, b), s, u);
+      if constexpr (kRows > kStripRows) {
+        few_sub_block<kRows - kStripRows, Panel, kBits, kMinimum>(*w, sub, strip_of(a, kStripRows, b), s + kSecondSums,
+                                                                  u + kSecondSums);
       }
     }
     finish_super<kRows, Panel, kMinimum>(*w, sums, s, u);

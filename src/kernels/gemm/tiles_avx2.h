@@ -80,6 +80,17 @@ BATCHWRIGHT_INLINE void add_groups(Lanes<kRows>& s, const uint8_t (*w)[kGroupByt
   }
 }
 
+// acc = fma(f32(isum), d_w * d_a, acc), and with a minimum acc = fma(m_w, d_sum, acc).
+template <bool kMinimum>
+BATCHWRIGHT_INLINE void finish_block(__m256i isum, int half, int r, const UnpackedBlock& w, const StripBlock& a,
+                                     float* sums) {
+  float* out = sums + r * kPanelWidth + 8 * half;
+  const __m256 scale = _mm256_mul_ps(_mm256_loadu_ps(w.d + 8 * half), _mm256_set1_ps(a.d[r]));
+  __m256 acc = _mm256_fmadd_ps(as_floats(isum), scale, _mm256_loadu_ps(out));
+  if constexpr (kMinimum) acc = _mm256_fmadd_ps(_mm256_loadu_ps(w.m + 8 * half), _mm256_set1_ps(a.d_sum[r]), acc);
+  _mm256_storeu_ps(out, acc);
+}
+
 // In place of an offset: 15.5, for the upper five bits of Q8_0 (pruning.h).
 constexpr int kOffsetRough = -1;
 

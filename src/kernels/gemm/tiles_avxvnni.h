@@ -70,6 +70,20 @@ BATCHWRIGHT_INLINE __m256i start(const StripBlock& a, int row) {
   return kOffset == 8 ? _mm256_srai_epi32(sum, 1) : sum;
 }
 
+// acc = fma(f32(s), d * d_a, acc), and with a minimum acc = fma(m, d_sum, acc), of 8 columns.
+template <int kRows, bool kMinimum>
+BATCHWRIGHT_INLINE void finish_half(const Sums<kRows>& s, int half, __m256 d, [[maybe_unused]] __m256 m,
+                                    const StripBlock& a, float* sums) {
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+    float* out = sums + r * kPanelWidth + 8 * half;
+    const __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(a.d[r]));
+    __m256 acc = _mm256_fmadd_ps(as_floats(s[r][half]), scale, _mm256_loadu_ps(out));
+    if constexpr (kMinimum) acc = _mm256_fmadd_ps(m, _mm256_set1_ps(a.d_sum[r]), acc);
+    _mm256_storeu_ps(out, acc);
+  }
+}
+
 // Q4_0 (8), Q5_0 (16), Q8_0 (128), Q4_1 and Q5_1 (0, with a minimum).
 template <int kRows, int kOffset, bool kMinimum>
 BATCHWRIGHT_INLINE void tile_simple(const UnpackedBlock* w, int64_t blocks, const StripBlock* a, float* sums) {
@@ -78,9 +92,11 @@ BATCHWRIGHT_INLINE void tile_simple(const UnpackedBlock* w, int64_t blocks, cons
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = start<kOffset>(a[b], r);
     add_groups<kRows, 0, kGroups>(s, w[b].w, a[b]);
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      for (int half = 0; half < 2; ++half) finish_block<kMinimum>(s[r][half], half, r, w[b], a[b], sums);
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      const __m256 d = _mm256_load_ps(w[b].d + 8 * half);
+      const __m256 m = _mm256_load_ps(w[b].m + 8 * half);
+      finish_half<kRows, kMinimum>(s, half, d, m, a[b], sums);
     }
   }
 }
