@@ -28,8 +28,10 @@ struct StageShare {
 
 struct BatchSpeed {
   int batch = 0;
-  double prefill = 0;  // tokens a second, all sequences together
+  double prefill = 0;  // tokens a second, all sequences together; what they share counts once
   double decode = 0;
+  double seconds_prefill = 0;
+  double seconds_decode = 0;
   std::vector<StageShare> stages;
 };
 
@@ -63,6 +65,18 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+BatchSpeed median(const std::vector<BatchSpeed>& runs) {
+  BatchSpeed result;
+  result.batch = runs.front().batch;
+  for (double BatchSpeed::*const figure :
+       {&BatchSpeed::prefill, &BatchSpeed::decode, &BatchSpeed::seconds_prefill, &BatchSpeed::seconds_decode}) {
+    std::vector<double> values;
+    for (const BatchSpeed& run : runs) values.push_back(run.*figure);
+    result.*figure = median(std::move(values));
+  }
+  return result;
+}
+
 // As llama.cpp's batched-bench: all prompts first, then all sequences generate together. The token that a prompt's last
 // position gives costs no decode step, so one more than asked for is generated.
 class BenchCommand : public Command {
@@ -73,13 +87,19 @@ class BenchCommand : public Command {
         command,
         "  batchwright bench -m model.gguf\n"
         "  batchwright bench -m model.gguf --prompt 64 --generate 32 --batch 1,16,64 --json\n"
+        "  batchwright bench -m model.gguf --prompt 1024 --shared-prefix 1024 --batch 64\n"
         "\n"
-        "Each sequence has its own random tokens and nothing is shared. Speeds are tokens a second over all\n"
-        "sequences together. The peaks are what this machine reached now in hand-written loops: multiply-adds\n"
-        "a second (int8 by maddubs+madd, by maddubs+add16 and by VNNI, fp32 by fma) and bytes read a second.");
+        "Each sequence has its own random tokens, after those of --shared-prefix. Speeds are tokens a second over\n"
+        "all sequences together; the shared prefix counts once. The peaks are what this machine reached now in\n"
+        "hand-written loops: multiply-adds a second (int8 by maddubs+madd, by maddubs+add16 and by VNNI, fp32 by\n"
+        "fma) and bytes read a second.");
     command.add_option("-m,--model", model_, "A GGUF file")->required();
     command.add_option("--prompt", prompt_, "Tokens of each prompt")
         ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    command
+        .add_option("--shared-prefix", shared_prefix_, "Tokens at the beginning of each prompt that all have in common")
+        ->check(CLI::Range(0, 1 << 20))
         ->capture_default_str();
     command.add_option("--generate", generate_, "Tokens that each sequence generates")
         ->check(CLI::Range(1, 1 << 20))
@@ -106,26 +126,29 @@ class BenchCommand : public Command {
 
  private:
   Status measure() {
+    if (shared_prefix_ > prompt_) {
+      return invalid_argument(
+          fmt::format("--shared-prefix {} is more than the {} tokens of --prompt", shared_prefix_, prompt_));
+    }
     BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions options, engine_.options());
     options.max_batch = *std::max_element(batches_.begin(), batches_.end());
     options.max_batch_tokens = max_batch_tokens_;
     options.context_length = prompt_ + generate_ + 1;
-    options.share_prefixes = false;
+    options.share_prefixes = shared_prefix_ > 0;
     options.prefill_first = true;
     BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(model_, options));
     // Touches the weights and the KV pages once.
-    BATCHWRIGHT_RETURN_IF_ERROR(run_batch(*engine, 1, std::min(prompt_, 16), 1).status());
+    BATCHWRIGHT_RETURN_IF_ERROR(run_batch(*engine, 1, std::min(prompt_, 16), 0, 1).status());
     std::vector<BatchSpeed> speeds;
     for (const int batch : batches_) {
       const std::vector<StageStats> before = engine->stage_stats();
-      std::vector<double> prefill;
-      std::vector<double> decode;
+      std::vector<BatchSpeed> runs;
       for (int i = 0; i < repeat_; ++i) {
-        BATCHWRIGHT_ASSIGN_OR_RETURN(const BatchSpeed speed, run_batch(*engine, batch, prompt_, generate_));
-        prefill.push_back(speed.prefill);
-        decode.push_back(speed.decode);
+        BATCHWRIGHT_ASSIGN_OR_RETURN(runs.emplace_back(),
+                                     run_batch(*engine, batch, prompt_, shared_prefix_, generate_));
       }
-      speeds.push_back({batch, median(prefill), median(decode), stage_shares(before, engine->stage_stats())});
+      speeds.push_back(median(runs));
+      speeds.back().stages = stage_shares(before, engine->stage_stats());
       if (!json_) fmt::print(stderr, "batch {} is done\n", batch);
     }
     BATCHWRIGHT_ASSIGN_OR_RETURN(const Isa isa, select_isa(engine->options().isa));
@@ -134,15 +157,23 @@ class BenchCommand : public Command {
     return print_result(json_ ? json_text(*engine, speeds, peaks) : plain_text(*engine, speeds, peaks));
   }
 
-  Result<BatchSpeed> run_batch(Engine& engine, int batch, int prompt, int generate) {
+  // Appends tokens that no run before this one had.
+  void append_random(std::vector<TokenId>& tokens, int count, int vocabulary_size) {
+    std::mt19937_64 random(next_seed_++);
+    for (int t = 0; t < count; ++t) {
+      tokens.push_back(static_cast<TokenId>(random() % static_cast<uint64_t>(vocabulary_size)));
+    }
+  }
+
+  Result<BatchSpeed> run_batch(Engine& engine, int batch, int prompt, int shared, int generate) {
     const int vocabulary_size = engine.model().vocabulary_size;
+    std::vector<TokenId> prefix;
+    append_random(prefix, shared, vocabulary_size);
     for (int i = 0; i < batch; ++i) {
-      std::mt19937_64 random(next_seed_++);
       Request request;
       request.id = static_cast<uint64_t>(i) + 1;
-      for (int t = 0; t < prompt; ++t) {
-        request.prompt.push_back(static_cast<TokenId>(random() % static_cast<uint64_t>(vocabulary_size)));
-      }
+      request.prompt = prefix;
+      append_random(request.prompt, prompt - shared, vocabulary_size);
       request.sampling.temperature = 0;
       request.max_tokens = generate + 1;
       request.ignore_eos = true;
@@ -164,15 +195,18 @@ class BenchCommand : public Command {
     const auto per_second = [](int64_t tokens, double seconds) {
       return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0;
     };
-    speed.prefill = per_second(int64_t{batch} * prompt, after.seconds_prefill - before.seconds_prefill);
-    speed.decode = per_second(int64_t{batch} * generate, after.seconds_decode - before.seconds_decode);
+    speed.seconds_prefill = after.seconds_prefill - before.seconds_prefill;
+    speed.seconds_decode = after.seconds_decode - before.seconds_decode;
+    speed.prefill = per_second(shared + int64_t{batch} * (prompt - shared), speed.seconds_prefill);
+    speed.decode = per_second(int64_t{batch} * generate, speed.seconds_decode);
     return speed;
   }
 
   std::string plain_text(const Engine& engine, const std::vector<BatchSpeed>& speeds, const Peaks& peaks) const {
     std::string out =
-        fmt::format("{}, {} threads, {}; {} prompt and {} generated tokens a sequence\n\n", engine.model().path,
-                    engine.options().threads, engine.options().isa, prompt_, generate_);
+        fmt::format("{}, {} threads, {}; {} prompt and {} generated tokens a sequence{}\n\n", engine.model().path,
+                    engine.options().threads, engine.options().isa, prompt_, generate_,
+                    shared_prefix_ > 0 ? fmt::format(", the first {} in common", shared_prefix_) : "");
     out += "  batch    prefill tokens/s    decode tokens/s\n";
     for (const BatchSpeed& s : speeds)
       out += fmt::format("  {:>5} {:>19.1f} {:>18.1f}\n", s.batch, s.prefill, s.decode);
@@ -205,6 +239,7 @@ class BenchCommand : public Command {
     out.member("isa", engine.options().isa);
     out.member("threads", engine.options().threads);
     out.member("prompt", prompt_);
+    out.member("shared_prefix", shared_prefix_);
     out.member("generate", generate_);
     out.key("results");
     out.begin_array();
@@ -213,6 +248,8 @@ class BenchCommand : public Command {
       out.member("batch", speed.batch);
       out.member("prefill_tokens_per_second", speed.prefill);
       out.member("decode_tokens_per_second", speed.decode);
+      out.member("prefill_seconds", speed.seconds_prefill);
+      out.member("decode_seconds", speed.seconds_decode);
       if (stages_) {
         write_stages(out, speed.stages);
         out.member("other_share", other_share(speed.stages));
@@ -249,6 +286,7 @@ class BenchCommand : public Command {
 
   std::string model_;
   int prompt_ = 64;
+  int shared_prefix_ = 0;
   int generate_ = 32;
   std::vector<int> batches_ = {1, 16, 64};
   int repeat_ = 1;
