@@ -1,14 +1,15 @@
 # batchwright_room(NAME [DEPS room...] [LIBS target...])
 #
 # A room is a folder under src/, a static library batchwright::NAME and a namespace. All its *.cc files belong to the
-# library; *_test.cc make one test program NAME_test, *_bench.cc one benchmark program NAME_bench.
+# library; *_test.cc make one test program NAME_test, *_bench.cc one benchmark program NAME_bench. *_test_avx2.cc and so
+# on are parts of the tests for one instruction set.
 function(batchwright_room NAME)
   cmake_parse_arguments(ROOM "" "" "DEPS;LIBS;TEST_LIBS" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cc")
   set(sources ${all})
-  list(FILTER sources EXCLUDE REGEX "_(test|bench)\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_(test(_(avx2|avx512|vnni|amx))?|bench)\\.cc$")
   set(tests ${all})
-  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test(_(avx2|avx512|vnni|amx))?\\.cc$")
   set(benches ${all})
   list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
 
@@ -19,7 +20,7 @@ function(batchwright_room NAME)
     set(visibility PUBLIC)
     add_library(batchwright_${NAME} STATIC ${sources})
     foreach(isa avx2 avxvnni avx512 vnni amx)
-      set(isa_sources ${sources})
+      set(isa_sources ${sources} ${tests})
       list(FILTER isa_sources INCLUDE REGEX "_${isa}\\.cc$")
       if(isa_sources)
         set_source_files_properties(${isa_sources} PROPERTIES COMPILE_OPTIONS "${BATCHWRIGHT_FLAGS_${isa}}")

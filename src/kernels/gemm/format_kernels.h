@@ -60,6 +60,18 @@ struct ActivationKernels {
 inline constexpr size_t kUnpackedBytes = 32 * 1024;
 inline constexpr int64_t kSumRowsMultiple = 4;
 
+// Scratch of the AMX kernels, which take 128 rows and 8 panels at a time, in parts of 8 blocks of k: the part's weights
+// (at most 5760 bytes a panel) and integer sums (at most two tiles of 1 KiB a block); then, for every 16 rows, the part's
+// activations and the f32 sums of the panels. 165 KiB for 128 rows and more.
+inline constexpr int kAmxTileRows = 16;
+inline constexpr int64_t kAmxChunkRows = 128;
+inline constexpr int64_t kAmxGroupPanels = 8;
+inline constexpr int64_t kAmxPartBlocks = 8;
+inline constexpr int64_t kAmxRowTileBytes = 640;
+inline constexpr int64_t kAmxWeightBytes = kAmxGroupPanels * 5760;
+inline constexpr int64_t kAmxIntegerBytes = kAmxPartBlocks * 2 * 1024;
+inline constexpr int64_t kAmxBytesOfATile = kAmxPartBlocks * kAmxRowTileBytes + kAmxGroupPanels * 1024;
+
 // Rows that one pass of the kernels for few rows takes.
 inline constexpr int64_t kFewRowsAtOnce = 8;
 
@@ -74,6 +86,8 @@ extern const QuantizedFormatKernels kQuantizedAvxVnniFew;
 extern const QuantizedFormatKernels kQuantizedVnni;
 extern const QuantizedFormatKernels kQuantizedVnniTiles;
 extern const QuantizedFormatKernels kQuantizedVnniFew;
+extern const QuantizedFormatKernels kQuantizedAmx;
+extern const QuantizedFormatKernels kQuantizedAmxTiles;
 extern const FloatFormatKernels kFloatScalar;
 extern const FloatFormatKernels kFloatAvx2;
 extern const FloatFormatKernels kFloatAvx512;

@@ -1,5 +1,6 @@
 #include "kernels/gemm/gemm.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
@@ -98,6 +99,8 @@ const GemmKernels kTable[] = {
      quantize_tile<kQuantizeTileAvx512>, pad_rows},
     {Isa::kVnni, run<kQuantizedVnni, kFloatAvx512>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx512>,
      pad_rows},
+    {Isa::kAmx, run<kQuantizedAmx, kFloatAvx512>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx512>,
+     pad_rows},
 };
 
 const GemmPath kPaths[] = {
@@ -119,6 +122,9 @@ const GemmPath kPaths[] = {
     {"vnni few",
      {Isa::kVnni, run<kQuantizedVnniFew, kFloatAvx512>, quantize_row<kActivationsAvx2>,
       quantize_tile<kQuantizeTileAvx512>, pad_rows}},
+    {"amx tiles",
+     {Isa::kAmx, run<kQuantizedAmxTiles, kFloatAvx512>, quantize_row<kActivationsAvx2>,
+      quantize_tile<kQuantizeTileAvx512>, pad_rows}},
 };
 
 }  // namespace
@@ -128,7 +134,9 @@ bool uses_quantized_activations(ElementType type) { return is_quantized(type); }
 size_t gemm_scratch_bytes(int64_t rows, int64_t k) {
   (void)k;
   const int64_t padded = (rows + kSumRowsMultiple - 1) / kSumRowsMultiple * kSumRowsMultiple;
-  return kUnpackedBytes + static_cast<size_t>(padded) * kPanelColumns * sizeof(float) * 3;
+  const size_t bytes = kUnpackedBytes + static_cast<size_t>(padded) * kPanelColumns * sizeof(float) * 3;
+  const int64_t tiles = (std::min(rows, kAmxChunkRows) + kAmxTileRows - 1) / kAmxTileRows;
+  return std::max(bytes, static_cast<size_t>(kAmxWeightBytes + kAmxIntegerBytes + tiles * kAmxBytesOfATile));
 }
 
 size_t quantized_rows_bytes(int64_t rows, int64_t k) {

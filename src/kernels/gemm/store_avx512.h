@@ -1,4 +1,4 @@
-// From the f32 sums of a panel, [row][16], to the output. Include in *_avx512.cc and *_vnni.cc only.
+// From the f32 sums of a panel, [row][16], to the output. Include in *_avx512.cc, *_vnni.cc and *_amx.cc only.
 #pragma once
 
 #include <immintrin.h>

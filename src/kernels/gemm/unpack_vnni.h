@@ -1,4 +1,4 @@
-// From packed blocks to what the VNNI tiles multiply. Include in *_vnni.cc only.
+// From packed blocks to what the VNNI and AMX tiles multiply. Include in *_vnni.cc and *_amx.cc only.
 #pragma once
 
 #include <immintrin.h>
@@ -11,7 +11,7 @@
 namespace batchwright {
 namespace {
 
-// The simple formats. Values still carry the format's offset; that of Q8_0 is 128.
+// The simple formats. For VNNI values still carry the format's offset; that of Q8_0 is 128.
 struct alignas(64) WideBlock {
   uint8_t w[kGroups][kGroupBytes];
   float d[kPanelWidth];
@@ -45,6 +45,14 @@ struct Zmm {
   }
 };
 
+// Stores values without their offset: signed bytes.
+template <int kOffset>
+struct SignedZmm : Zmm {
+  BATCHWRIGHT_INLINE void store(uint8_t* p, Reg x) {
+    _mm512_store_si512(p, _mm512_sub_epi8(x, _mm512_set1_epi8(static_cast<char>(kOffset))));
+  }
+};
+
 BATCHWRIGHT_INLINE __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 
 BATCHWRIGHT_INLINE void unpack_f16(const uint16_t* in, float* out) {
@@ -59,39 +67,45 @@ BATCHWRIGHT_INLINE void unpack_bytes(const int8_t* in, float* out) {
   _mm512_store_ps(out, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(in))));
 }
 
+template <class V = Zmm>
 BATCHWRIGHT_INLINE void unpack(const PanelQ4_0& in, WideBlock& out) {
-  unpack_four<Zmm>(in.low, out.w);
+  unpack_four<V>(in.low, out.w);
   unpack_f16(in.d, out.d);
 }
 
+template <class V = Zmm>
 BATCHWRIGHT_INLINE void unpack(const PanelQ4_1& in, WideBlock& out) {
-  unpack_four<Zmm>(in.low, out.w);
+  unpack_four<V>(in.low, out.w);
   unpack_f16(in.d, out.d);
   unpack_f16(in.m, out.m);
 }
 
+template <class V = Zmm>
 BATCHWRIGHT_INLINE void unpack(const PanelQ5_0& in, WideBlock& out) {
-  unpack_five<Zmm>(in.low, in.high, out.w);
+  unpack_five<V>(in.low, in.high, out.w);
   unpack_f16(in.d, out.d);
 }
 
+template <class V = Zmm>
 BATCHWRIGHT_INLINE void unpack(const PanelQ5_1& in, WideBlock& out) {
-  unpack_five<Zmm>(in.low, in.high, out.w);
+  unpack_five<V>(in.low, in.high, out.w);
   unpack_f16(in.d, out.d);
   unpack_f16(in.m, out.m);
 }
 
+template <class V = Zmm>
 BATCHWRIGHT_INLINE void unpack(const PanelQ8_0& in, WideBlock& out) {
   const __m512i sign = _mm512_set1_epi8(-128);
   for (int g = 0; g < kGroups; ++g) {
-    _mm512_store_si512(out.w[g], _mm512_xor_si512(_mm512_loadu_si512(in.q[g]), sign));
+    V::store(out.w[g], _mm512_xor_si512(_mm512_loadu_si512(in.q[g]), sign));
   }
   unpack_f16(in.d, out.d);
 }
 
+template <class V = Zmm>
 BATCHWRIGHT_INLINE void unpack(const PanelQ4_K& in, WideSuper& out) {
   for (int s = 0; s < kSubBlocks; ++s) {
-    unpack_four<Zmm>(in.low[s], out.w[s]);
+    unpack_four<V>(in.low[s], out.w[s]);
     unpack_bytes(in.scale[s], out.scale[s][0]);
     unpack_bytes(in.min[s], out.min[s]);
   }
@@ -99,9 +113,10 @@ BATCHWRIGHT_INLINE void unpack(const PanelQ4_K& in, WideSuper& out) {
   unpack_f16(in.dmin, out.dmin);
 }
 
+template <class V = Zmm>
 BATCHWRIGHT_INLINE void unpack(const PanelQ5_K& in, WideSuper& out) {
   for (int s = 0; s < kSubBlocks; ++s) {
-    unpack_five<Zmm>(in.low[s], in.high[s], out.w[s]);
+    unpack_five<V>(in.low[s], in.high[s], out.w[s]);
     unpack_bytes(in.scale[s], out.scale[s][0]);
     unpack_bytes(in.min[s], out.min[s]);
   }
@@ -109,9 +124,10 @@ BATCHWRIGHT_INLINE void unpack(const PanelQ5_K& in, WideSuper& out) {
   unpack_f16(in.dmin, out.dmin);
 }
 
+template <class V = Zmm>
 BATCHWRIGHT_INLINE void unpack(const PanelQ6_K& in, WideSuper& out) {
   for (int s = 0; s < kSubBlocks; ++s) {
-    unpack_six<Zmm>(in.low[s], in.high[s], out.w[s]);
+    unpack_six<V>(in.low[s], in.high[s], out.w[s]);
     unpack_bytes(in.scale[s][0], out.scale[s][0]);
     unpack_bytes(in.scale[s][1], out.scale[s][1]);
   }
