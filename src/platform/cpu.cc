@@ -38,7 +38,9 @@ uint64_t enabled_state() {
   return (uint64_t{high} << 32) | low;
 }
 
-// AMX tiles must be asked for from the kernel before their first use.
+// AMX tiles must be asked for from the kernel before their first use. The permission is the process's: all its threads
+// have it, those that begin later too, and so do forked children; a thread's first tile instruction makes the kernel
+// enlarge what it saves of that thread. Kernels before 5.16 refuse; then the machine counts as without.
 bool request_amx() {
   constexpr int kArchReqXcompPerm = 0x1023;
   constexpr int kTileData = 18;

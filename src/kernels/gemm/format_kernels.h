@@ -61,8 +61,8 @@ inline constexpr size_t kUnpackedBytes = 32 * 1024;
 inline constexpr int64_t kSumRowsMultiple = 4;
 
 // Scratch of the AMX kernels, which take 128 rows and 8 panels at a time, in parts of 8 blocks of k: the part's weights
-// (at most 5760 bytes a panel) and integer sums (at most two tiles of 1 KiB a block); then, for every 16 rows, the part's
-// activations and the f32 sums of the panels. 165 KiB for 128 rows and more.
+// (at most 5760 bytes a panel) and integer sums (at most two tiles of 1 KiB a block); then, for every 16 rows, the
+// part's activations and the f32 sums of the panels. 165 KiB for 128 rows and more.
 inline constexpr int kAmxTileRows = 16;
 inline constexpr int64_t kAmxChunkRows = 128;
 inline constexpr int64_t kAmxGroupPanels = 8;
