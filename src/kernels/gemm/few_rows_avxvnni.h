@@ -62,8 +62,7 @@ BATCHWRIGHT_INLINE void add_block(Sums<kRows>& s, const Panel& w, const StripBlo
 template <int kRows, class Panel, int kBits, int kOffset, bool kMinimum>
 BATCHWRIGHT_INLINE void few_block(const Panel& w, const StripBlock& a, float* sums) {
   Sums<kRows> s;
-#pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = start<kOffset>(a, r);
+  start<kRows, kOffset>(s, a);
   add_block<kRows, kBits>(s, w, a);
 #pragma GCC unroll 2
   for (int half = 0; half < 2; ++half) {
@@ -89,32 +88,25 @@ BATCHWRIGHT_INLINE void few_simple(const Panel* w, int64_t blocks, const StripRo
   }
 }
 
-// Adds sub-block `sub` times kRows rows of a strip to s and u, [kRows][16].
+// Adds sub-block `sub` times kRows rows of a strip to s_sums and u_sums, [kRows][16].
 template <int kRows, class Panel, int kBits, bool kMinimum>
 BATCHWRIGHT_INLINE void few_sub_block(const Panel& w, int sub, const StripBlock& a, float* s_sums, float* u_sums) {
   constexpr bool kTwoScales = kBits == 6;
   const uint8_t* low = w.low[sub][0];
   const uint8_t* high = nullptr;
-  const auto* scales = &w.scale[sub];
+  const auto* scales = w.scale[sub];
   Sums<kRows> s;
   alignas(32) Floats<kRows> first;
   if constexpr (kTwoScales) {
     high = w.high[sub][0];
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = sum_of<1>(a.sum32[0][r]);
+    start_half<kRows>(s, a, 0);
     add_half<kRows, kBits, 0>(s, low, high, a);
 #pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-      const __m256 scale = load_bytes((*scales)[0] + 8 * half);
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) _mm256_store_ps(first[r] + 8 * half, _mm256_mul_ps(as_floats(s[r][half]), scale));
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = sum_of<1>(a.sum32[1][r]);
+    for (int half = 0; half < 2; ++half) scale_first<kRows>(s, half, load_bytes(scales[0] + 8 * half), first);
+    start_half<kRows>(s, a, 1);
   } else {
     if constexpr (kBits == 5) high = w.high[sub];
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = _mm256_setzero_si256();
+    start<kRows, 0>(s, a);
     add_half<kRows, kBits, 0>(s, low, high, a);
   }
   add_half<kRows, kBits, 1>(s, low, high, a);
@@ -122,23 +114,17 @@ BATCHWRIGHT_INLINE void few_sub_block(const Panel& w, int sub, const StripBlock&
   for (int half = 0; half < 2; ++half) {
     __m256 scale;
     if constexpr (kTwoScales) {
-      scale = load_bytes((*scales)[1] + 8 * half);
+      scale = load_bytes(scales[1] + 8 * half);
     } else {
-      scale = load_bytes(*scales + 8 * half);
+      scale = load_bytes(scales + 8 * half);
     }
+    finish_sub_half<kRows, kTwoScales>(s, half, scale, first, a, s_sums);
+    if constexpr (kMinimum) {
+      const __m256 min = load_bytes(w.min[sub] + 8 * half);
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const int at = r * kPanelWidth + 8 * half;
-      __m256 scaled = as_floats(s[r][half]);
-      if constexpr (kTwoScales) {
-        scaled = _mm256_fmadd_ps(scaled, scale, _mm256_load_ps(first[r] + 8 * half));
-      } else {
-        scaled = _mm256_mul_ps(scaled, scale);
-      }
-      _mm256_store_ps(s_sums + at, _mm256_fmadd_ps(_mm256_set1_ps(a.d[r]), scaled, _mm256_load_ps(s_sums + at)));
-      if constexpr (kMinimum) {
-        const __m256 min = load_bytes(w.min[sub] + 8 * half);
-        _mm256_store_ps(u_sums + at, _mm256_fmadd_ps(min, _mm256_set1_ps(a.d_sum[r]), _mm256_load_ps(u_sums + at)));
+      for (int r = 0; r < kRows; ++r) {
+        float* u = u_sums + r * kPanelWidth + 8 * half;
+        _mm256_store_ps(u, _mm256_fmadd_ps(min, _mm256_set1_ps(a.d_sum[r]), _mm256_load_ps(u)));
       }
     }
   }

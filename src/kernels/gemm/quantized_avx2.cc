@@ -54,7 +54,7 @@ struct Q8_0 : OnePanel {
 // Rough products with Q8_0 weights (pruning.h).
 struct RoughQ8_0 : OnePanel {
   using Panel = PanelQ8_0;
-  using Unpacked = RoughBlock;
+  using Unpacked = UnpackedBlock;
   static constexpr int kUnitBlocks = 1;
   template <int kRows, int>
   BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t /*stride*/) {

@@ -32,6 +32,22 @@ struct Simple : OnePanel {
   }
 };
 
+// Nothing is packed: the tiles read the weights as they are.
+struct Q8_0 : OnePanel {
+  using Panel = PanelQ8_0;
+  using Unpacked = PanelQ8_0;
+  static constexpr int kUnitBlocks = 1;
+  static constexpr int64_t kFewRowsMax = 32;
+  template <int kRows, int>
+  BATCHWRIGHT_INLINE void tile(const Panel* w, int64_t units, const StripBlock* a, float* sums, int64_t /*stride*/) {
+    for (int64_t b = 0; b < units; ++b) few_block<kRows, Panel, 8, 128, false>(w[b], a[b], sums);
+  }
+  template <int kRows>
+  BATCHWRIGHT_INLINE void few(const Panel* w, int64_t units, const StripRows& a, float* sums, int64_t /*stride*/) {
+    few_simple<kRows, Panel, 8, 128, false>(w, units, a, sums);
+  }
+};
+
 template <class PanelType, int kBits, bool kMinimum, int64_t kFewMax>
 struct Super : OnePanel {
   using Panel = PanelType;
@@ -48,14 +64,13 @@ struct Super : OnePanel {
   }
 };
 
-using Q4_0 = Simple<PanelQ4_0, 4, 8, false, 16>;
+using Q4_0 = Simple<PanelQ4_0, 4, 8, false, 24>;
 using Q4_1 = Simple<PanelQ4_1, 4, 0, true, 16>;
-using Q5_0 = Simple<PanelQ5_0, 5, 16, false, 16>;
-using Q5_1 = Simple<PanelQ5_1, 5, 0, true, 16>;
-using Q8_0 = Simple<PanelQ8_0, 8, 128, false, 16>;
-using Q4_K = Super<PanelQ4_K, 4, true, 16>;
-using Q5_K = Super<PanelQ5_K, 5, true, 16>;
-using Q6_K = Super<PanelQ6_K, 6, false, 16>;
+using Q5_0 = Simple<PanelQ5_0, 5, 16, false, 8>;
+using Q5_1 = Simple<PanelQ5_1, 5, 0, true, 8>;
+using Q4_K = Super<PanelQ4_K, 4, true, 8>;
+using Q5_K = Super<PanelQ5_K, 5, true, 4>;
+using Q6_K = Super<PanelQ6_K, 6, false, 8>;
 
 }  // namespace
 

@@ -61,13 +61,24 @@ BATCHWRIGHT_INLINE __m256i sum_of(const int16_t (&pair)[2]) {
   return _mm256_madd_epi16(_mm256_set1_epi32(both), _mm256_set1_epi16(kTimes));
 }
 
-// -kOffset * (sum of q) of a row.
-template <int kOffset>
-BATCHWRIGHT_INLINE __m256i start(const StripBlock& a, int row) {
+// s = -kOffset * (sum of q) of each row.
+template <int kRows, int kOffset>
+BATCHWRIGHT_INLINE void start(Sums<kRows>& s, const StripBlock& a) {
   static_assert(kOffset == 0 || kOffset == 8 || kOffset == 16 || kOffset == 128);
-  if constexpr (kOffset == 0) return _mm256_setzero_si256();
-  const __m256i sum = sum_of < kOffset == 128 ? 8 : 1 > (a.sum16[row]);
-  return kOffset == 8 ? _mm256_srai_epi32(sum, 1) : sum;
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+    __m256i sum = _mm256_setzero_si256();
+    if constexpr (kOffset != 0) sum = sum_of < kOffset == 128 ? 8 : 1 > (a.sum16[r]);
+    if constexpr (kOffset == 8) sum = _mm256_srai_epi32(sum, 1);
+    s[r][0] = s[r][1] = sum;
+  }
+}
+
+// s = -32 * (sum of q) of each row, over half a block.
+template <int kRows>
+BATCHWRIGHT_INLINE void start_half(Sums<kRows>& s, const StripBlock& a, int half) {
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = sum_of<1>(a.sum32[half][r]);
 }
 
 // acc = fma(f32(s), d * d_a, acc), and with a minimum acc = fma(m, d_sum, acc), of 8 columns.
@@ -89,8 +100,7 @@ template <int kRows, int kOffset, bool kMinimum>
 BATCHWRIGHT_INLINE void tile_simple(const UnpackedBlock* w, int64_t blocks, const StripBlock* a, float* sums) {
   for (int64_t b = 0; b < blocks; ++b) {
     Sums<kRows> s;
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = start<kOffset>(a[b], r);
+    start<kRows, kOffset>(s, a[b]);
     add_groups<kRows, 0, kGroups>(s, w[b].w, a[b]);
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
@@ -106,41 +116,51 @@ BATCHWRIGHT_INLINE __m256 scale_floats(const int16_t (*pairs)[2]) {
   return as_floats(_mm256_srai_epi32(load(pairs), 16));
 }
 
-// Adds a sub-block: s = fma(d_a, f32(scaled integer sum), s).
+// The scaled sums of the first half of 16 k of 8 columns, where the second has a scale of its own.
+template <int kRows>
+BATCHWRIGHT_INLINE void scale_first(const Sums<kRows>& s, int half, __m256 scale, Floats<kRows>& first) {
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) _mm256_store_ps(first[r] + 8 * half, _mm256_mul_ps(as_floats(s[r][half]), scale));
+}
+
+// sums = fma(d_a, scale * s, sums) of 8 columns, with kTwoScales fma(d_a, first + scale * s, sums).
 template <int kRows, bool kTwoScales>
-BATCHWRIGHT_INLINE void add_sub_block(const UnpackedSuper& w, int sub, const StripBlock& a, Floats<kRows>& sums) {
+BATCHWRIGHT_INLINE void finish_sub_half(const Sums<kRows>& s, int half, __m256 scale,
+                                        [[maybe_unused]] const Floats<kRows>& first, const StripBlock& a, float* sums) {
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+    float* out = sums + r * kPanelWidth + 8 * half;
+    __m256 scaled = as_floats(s[r][half]);
+    if constexpr (kTwoScales) {
+      scaled = _mm256_fmadd_ps(scaled, scale, _mm256_load_ps(first[r] + 8 * half));
+    } else {
+      scaled = _mm256_mul_ps(scaled, scale);
+    }
+    _mm256_store_ps(out, _mm256_fmadd_ps(_mm256_set1_ps(a.d[r]), scaled, _mm256_load_ps(out)));
+  }
+}
+
+template <int kRows, bool kTwoScales>
+BATCHWRIGHT_INLINE void add_sub_block(const UnpackedSuper& w, int sub, const StripBlock& a, float* sums) {
   Sums<kRows> s;
   alignas(32) Floats<kRows> first;
   if constexpr (kTwoScales) {
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = sum_of<1>(a.sum32[0][r]);
+    start_half<kRows>(s, a, 0);
     add_groups<kRows, 0, 4>(s, w.w[sub], a);
+#pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
-      const __m256 scale = scale_floats(w.scale[sub][0] + 8 * half);
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) _mm256_store_ps(first[r] + 8 * half, _mm256_mul_ps(as_floats(s[r][half]), scale));
+      scale_first<kRows>(s, half, scale_floats(w.scale[sub][0] + 8 * half), first);
     }
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = sum_of<1>(a.sum32[1][r]);
+    start_half<kRows>(s, a, 1);
     add_groups<kRows, 4, kGroups>(s, w.w[sub], a);
   } else {
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) s[r][0] = s[r][1] = _mm256_setzero_si256();
+    start<kRows, 0>(s, a);
     add_groups<kRows, 0, kGroups>(s, w.w[sub], a);
   }
+#pragma GCC unroll 2
   for (int half = 0; half < 2; ++half) {
     const __m256 scale = scale_floats(w.scale[sub][kTwoScales ? 1 : 0] + 8 * half);
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      float* out = sums[r] + 8 * half;
-      __m256 scaled = as_floats(s[r][half]);
-      if constexpr (kTwoScales) {
-        scaled = _mm256_fmadd_ps(scaled, scale, _mm256_load_ps(first[r] + 8 * half));
-      } else {
-        scaled = _mm256_mul_ps(scaled, scale);
-      }
-      _mm256_store_ps(out, _mm256_fmadd_ps(_mm256_set1_ps(a.d[r]), scaled, _mm256_load_ps(out)));
-    }
+    finish_sub_half<kRows, kTwoScales>(s, half, scale, first, a, sums);
   }
 }
 
@@ -149,7 +169,7 @@ template <int kRows, bool kTwoScales, bool kMinimum>
 BATCHWRIGHT_INLINE void tile_super(const UnpackedSuper* w, int64_t supers, const StripBlock* a, float* sums) {
   for (int64_t i = 0; i < supers; ++i, a += kSubBlocks) {
     alignas(32) Floats<kRows> s = {};
-    for (int sub = 0; sub < kSubBlocks; ++sub) add_sub_block<kRows, kTwoScales>(w[i], sub, a[sub], s);
+    for (int sub = 0; sub < kSubBlocks; ++sub) add_sub_block<kRows, kTwoScales>(w[i], sub, a[sub], s[0]);
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       for (int half = 0; half < 2; ++half) {

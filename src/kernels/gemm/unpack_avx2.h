@@ -13,16 +13,12 @@
 namespace batchwright {
 namespace {
 
-// The simple formats. Values still carry the format's offset; that of Q8_0 is 128.
+// Q4_0, Q4_1, Q5_0, Q5_1. Values still carry the format's offset.
 struct alignas(32) UnpackedBlock {
   uint8_t w[kGroups][kGroupBytes];
   float d[kPanelWidth];
   float m[kPanelWidth];
 };
-
-// The upper five bits of Q8_0's w + 128, and 8 * d for them (pruning.h).
-struct RoughBlock : UnpackedBlock {};
-static_assert(sizeof(RoughBlock) == sizeof(UnpackedBlock));
 
 // Q4_K, Q5_K, Q6_K. Scales stand twice, so that vpmaddwd multiplies both int16 sums of a column.
 struct alignas(32) UnpackedSuper {
@@ -96,15 +92,8 @@ BATCHWRIGHT_INLINE void unpack(const PanelQ5_1& in, UnpackedBlock& out) {
   unpack_f16(in.m, out.m);
 }
 
+// The upper five bits of w + 128, and 8 * d for them (pruning.h).
 BATCHWRIGHT_INLINE void unpack(const PanelQ8_0& in, UnpackedBlock& out) {
-  const __m256i sign = _mm256_set1_epi8(-128);
-  for (int g = 0; g < kGroups; ++g) {
-    for (int i = 0; i < kGroupBytes; i += 32) store(out.w[g] + i, _mm256_xor_si256(load(in.q[g] + i), sign));
-  }
-  unpack_f16(in.d, out.d);
-}
-
-BATCHWRIGHT_INLINE void unpack(const PanelQ8_0& in, RoughBlock& out) {
   const __m256i five = _mm256_set1_epi8(31);
   const __m256i sign = _mm256_set1_epi8(16);
   for (int g = 0; g < kGroups; ++g) {
