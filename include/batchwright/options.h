@@ -19,7 +19,8 @@ struct EngineOptions {
   int threads = 0;
 
   // "auto", or the name of an instruction set ("scalar", "avx2", "avxvnni", "avx512", "vnni", "amx"). Empty: what the
-  // environment variable BATCHWRIGHT_ISA says, else auto. A set that the machine lacks is an error.
+  // environment variable BATCHWRIGHT_ISA says, else auto: the strongest of the machine but AMX, which must be asked
+  // for. A set that the machine lacks is an error.
   std::string isa;
 
   // Sequences in flight at most.

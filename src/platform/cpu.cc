@@ -156,6 +156,11 @@ Isa strongest_isa() {
   return strongest;
 }
 
+Isa default_isa() {
+  const Isa strongest = strongest_isa();
+  return strongest == Isa::kAmx ? Isa::kVnni : strongest;
+}
+
 Result<Isa> select_isa(std::string_view requested) {
   std::string name(requested);
   std::string source = "--isa";
@@ -164,7 +169,7 @@ Result<Isa> select_isa(std::string_view requested) {
     name = environment != nullptr && *environment != '\0' ? environment : "auto";
     source = "BATCHWRIGHT_ISA";
   }
-  if (name == "auto") return strongest_isa();
+  if (name == "auto") return default_isa();
   for (const Isa isa : kAllIsas) {
     if (name != isa_name(isa)) continue;
     if (machine_has(isa)) return isa;

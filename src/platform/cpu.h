@@ -26,6 +26,10 @@ bool machine_has(Isa isa);
 // The strongest set that the machine has.
 Isa strongest_isa();
 
+// What "auto" means: the strongest set of the machine whose kernels have been run on real processors. Those of AMX have
+// been run on emulated tiles only, so AMX must be asked for.
+Isa default_isa();
+
 // "auto" or a name. `requested` empty: the environment variable BATCHWRIGHT_ISA, else auto. kInvalidArgument for an
 // unknown name (the names are listed) and for a set that the machine lacks.
 Result<Isa> select_isa(std::string_view requested);

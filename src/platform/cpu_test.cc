@@ -40,7 +40,9 @@ TEST(Cpu, SetsAreChosenByName) {
   const auto unknown = select_isa("avx9000");
   ASSERT_FALSE(unknown.ok());
   for (const Isa isa : all_isas()) EXPECT_NE(unknown.status().message().find(isa_name(isa)), std::string::npos);
-  EXPECT_EQ(*select_isa("auto"), strongest_isa());
+  EXPECT_EQ(*select_isa("auto"), default_isa());
+  EXPECT_TRUE(includes(strongest_isa(), default_isa()));
+  EXPECT_NE(default_isa(), Isa::kAmx);
 }
 
 }  // namespace
