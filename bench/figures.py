@@ -43,10 +43,10 @@ def weights(inspected):
 
 def int8_peak(peaks, isa):
     """The fastest int8 multiply-adds that were measured with what the instruction set has."""
-    usable = {name: value for name, value in peaks.items() if name.startswith("int8_")}
-    if isa in ("scalar", "avx2", "avx512"):
-        usable = {name: value for name, value in usable.items() if name.startswith("int8_maddubs")}
-    return max(usable.values(), default=0)
+    names = ["int8_maddubs_madd", "int8_maddubs_add16"]
+    if isa in ("avxvnni", "vnni", "amx"):
+        names.append("int8_avxvnni" if isa == "avxvnni" else "int8_vnni")
+    return max(peaks.get(name, 0) for name in names)
 
 
 class Limits:

@@ -5,7 +5,7 @@ from figures import Limits, pairs, speed, spread
 from peers import OURS, PHASES, Work
 
 PEAK_NAMES = {"int8_maddubs_madd": "int8 `vpmaddubsw` + `vpmaddwd`", "int8_maddubs_add16": "int8 `vpmaddubsw` + `vpaddw`",
-              "int8_vnni": "int8 `vpdpbusd`", "fp32_fma": "fp32 fma"}
+              "int8_avxvnni": "int8 256-bit `vpdpbusd`", "int8_vnni": "int8 `vpdpbusd`", "fp32_fma": "fp32 fma"}
 PHASE_NAMES = {"prefill": "prefill", "decode": "decode", "whole": "in + out"}
 
 

@@ -35,8 +35,8 @@ TENSORS = [{"name": "token_embd.weight", "shape": [4, 8], "bytes": 40}, {"name":
            {"name": "blk.0.attn_norm.weight", "shape": [4], "bytes": 16}]
 OUTPUT = {"name": "output.weight", "shape": [4, 8], "bytes": 25}
 
-PEAKS = {"int8_maddubs_madd": 200e9, "int8_maddubs_add16": 400e9, "int8_vnni": 1000e9, "fp32_fma": 100e9,
-         "read_bytes_per_second": 40e9}
+PEAKS = {"int8_maddubs_madd": 200e9, "int8_maddubs_add16": 400e9, "int8_avxvnni": 500e9, "int8_vnni": 1000e9,
+         "fp32_fma": 100e9, "read_bytes_per_second": 40e9}
 WEIGHTS = {"prefill_multiply_adds": 400_000_000, "decode_multiply_adds": 500_000_000, "step_bytes": 400_000_000}
 
 
@@ -93,6 +93,7 @@ def limits():
     own = figures.weights({"tensors": [*TENSORS, OUTPUT]})
     check(own == {"prefill_multiply_adds": 12, "decode_multiply_adds": 44, "step_bytes": 35}, own)
     check(figures.int8_peak(PEAKS, "avx2") == 400e9 and figures.int8_peak(PEAKS, "vnni") == 1000e9)
+    check(figures.int8_peak(PEAKS, "avxvnni") == 500e9 and figures.int8_peak({}, "avx2") == 0)
     of = figures.Limits(PEAKS, "vnni", WEIGHTS)
     # Memory bounds up to 20 sequences: 100 tokens/s each; then the multiply-adds do: 2000 tokens/s.
     check(of.decode(1) == 100 and of.decode(16) == 1600 and of.decode(64) == 2000)
