@@ -214,8 +214,8 @@ std::vector<std::string> changes(const JobParameters& was, const JobParameters& 
       out.push_back(fmt::format("the model was {} (hash {}) and is now {} (hash {})", was.model_path, was.model_hash,
                                 is.model_path, is.model_hash));
     } else if (field.key == "rows_hash") {
-      // A changed number of rows says enough.
-      if (was.rows == is.rows) out.emplace_back("the rows are no longer what they were");
+      // A changed number of rows says enough; and what is made of a table's records changes with its options.
+      if (was.rows == is.rows && was.format == is.format) out.emplace_back("the rows are no longer what they were");
     } else if (field.name == "--chat-template") {
       out.emplace_back("the text of --chat-template is another");
     } else {

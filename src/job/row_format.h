@@ -27,6 +27,8 @@ struct RowFormatOptions {
   Endpoint endpoint = Endpoint::kChatCompletions;
   std::string id_column;           // whose values are the custom_ids; empty: they are "row-N"
   std::vector<std::string> carry;  // columns that the results repeat
+
+  friend bool operator==(const RowFormatOptions&, const RowFormatOptions&) = default;
 };
 
 // Thread-safe.
