@@ -156,8 +156,12 @@ class GgufFile {
   // As find_tensor; a missing tensor is a kInvalidData error that names it.
   Result<const GgufTensor*> tensor(std::string_view name) const;
 
-  // Lets the memory of a tensor's pages go (it is read from the file again if it is touched again).
-  void release(const GgufTensor& tensor) const { file_.release(tensor.offset, tensor.data.size()); }
+  // Lets the memory of a tensor's pages go (it is read from the file again if it is touched again), or of those that
+  // lie wholly in `length` of its bytes from `begin` on.
+  void release(const GgufTensor& tensor) const { release(tensor, 0, tensor.data.size()); }
+  void release(const GgufTensor& tensor, uint64_t begin, uint64_t length) const {
+    file_.release(tensor.offset + begin, length);
+  }
   // kIoError where the file shrank since it was opened: what was read may be zeros. Ask after the weights are read.
   Status check() const { return file_.check(); }
 

@@ -50,7 +50,10 @@ class WeightLoader {
         const int64_t begin = next.fetch_add(kPanelsAtOnce);
         if (begin >= out.panels()) break;
         const int64_t end = std::min(begin + kPanelsAtOnce, out.panels());
-        pack_panels(out, tensor->data.data() + begin * kPanelColumns * bytes_a_row, begin, end);
+        const auto at = static_cast<size_t>(begin * kPanelColumns * bytes_a_row);
+        pack_panels(out, tensor->data.data() + at, begin, end);
+        // Bytes of the file and packed ones are not held both, however large the matrix is.
+        file_.release(*tensor, at, static_cast<size_t>((end - begin) * kPanelColumns * bytes_a_row));
       }
     });
     account(*tensor, out.data.size());
