@@ -451,8 +451,8 @@ int64_t Decoder::store_keys_values(int layer, Rows rows) {
   }
   for (int head = 0; head < shape_.kv_heads; ++head) {
     const int64_t at = rows.begin * shape_.kv_width() + int64_t{head} * shape_.head_dim;
-    attention_.store_run(kv_.format(), k_.data() + at, v_.data() + at, shape_.kv_width(), count, shape_.head_dim,
-                         step_->positions[first] % kPagePositions, kv_.block(page_class, pages[first], layer, head));
+    attention_.store(kv_.format(), k_.data() + at, v_.data() + at, shape_.kv_width(), count, shape_.head_dim,
+                     step_->positions[first] % kPagePositions, kv_.block(page_class, pages[first], layer, head));
   }
   return rows.begin + count;
 }

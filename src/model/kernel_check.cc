@@ -61,6 +61,25 @@ std::vector<float> product(const GemmKernels& kernels, const PackedWeights& weig
   return out;
 }
 
+// By rows and by tiles; what the products show of the one is then true of the other.
+bool quantizes_alike(const GemmKernels& kernels, const std::vector<float>& x) {
+  AlignedBuffer<std::byte> by_rows(quantized_rows_bytes(kRows, kInputs));
+  AlignedBuffer<std::byte> by_tiles(by_rows.size());
+  for (int64_t row = 0; row < kRows; ++row) {
+    kernels.quantize_row(x.data() + row * kInputs, kInputs, row, by_rows.data());
+  }
+  kernels.pad_rows(kRows, kInputs, by_rows.data());
+  std::array<uint8_t, kRows> failed{};
+  kernels.quantize_tile({.x = x.data(),
+                         .x_stride = kInputs,
+                         .rows = kRows,
+                         .columns = kInputs,
+                         .k = kInputs,
+                         .quantized = by_tiles.data(),
+                         .failed = failed.data()});
+  return std::memcmp(by_rows.data(), by_tiles.data(), by_rows.size()) == 0;
+}
+
 // The pruned argmax of each row finds what all products show.
 bool prunes_rightly(const PruningKernels& pruning, Isa isa, const PackedWeights& weights, const std::vector<float>& x,
                     const std::vector<float>& products) {
@@ -107,10 +126,10 @@ std::vector<float> attend(const AttentionKernels& kernels, int dim, int heads, c
   constexpr int kPositions = 70;
   const size_t element_count = kv_head_block_elements(dim);
   AlignedBuffer<uint16_t> blocks(2 * element_count);
-  for (int position = 0; position < kPositions; ++position) {
-    const float* k = x.data() + position;
-    kernels.store(KvFormat::kF16, k, k + dim, dim, position % kBlockPositions,
-                  blocks.data() + static_cast<size_t>(position / kBlockPositions) * element_count);
+  for (int block = 0; block < 2; ++block) {
+    const float* k = x.data() + block * kBlockPositions;  // a position's values begin one behind those before
+    kernels.store(KvFormat::kF16, k, k + dim, 1, std::min(kPositions - block * kBlockPositions, kBlockPositions), dim,
+                  0, blocks.data() + static_cast<size_t>(block) * element_count);
   }
   const void* block_list[] = {blocks.data(), blocks.data() + element_count};
   const int32_t positions[] = {kPositions - 1, 3};
@@ -161,6 +180,7 @@ Status check_kernels(const ModelShape& shape, std::span<const ElementType> weigh
                     kernel, isa_name(isa)));
   };
   const std::vector<float> x = known_input(static_cast<size_t>(kOutputs * kInputs));
+  if (!quantizes_alike(gemm_kernels(isa), x)) return differs("quantising");
   for (const ElementType type : weight_types) {
     auto packed = make_packed_weights(type, kOutputs, kInputs);
     if (!packed.ok()) return packed.status();

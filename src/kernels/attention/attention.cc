@@ -108,7 +108,7 @@ void finish_scalar(const float* state, int heads, int dim, float* out) {
   }
 }
 
-void store_scalar(KvFormat format, const float* k, const float* v, int dim, int offset, void* block) {
+void store_position(KvFormat format, const float* k, const float* v, int dim, int offset, void* block) {
   if (format == KvFormat::kF32) {
     auto* keys = static_cast<float*>(block);
     float* values = keys + dim * kBlockPositions;
@@ -149,24 +149,20 @@ void run_task(const AttentionArgs& args) {
   kRun(plain_task(args));
 }
 
-void store_avx2(KvFormat format, const float* k, const float* v, int dim, int offset, void* block) {
-  attention::store_avx2(format == KvFormat::kF16, k, v, dim, offset, block);
+void store_scalar(KvFormat format, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
+                  void* block) {
+  for (int i = 0; i < count; ++i) store_position(format, k + i * stride, v + i * stride, dim, offset + i, block);
 }
 
-void store_run_scalar(KvFormat format, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
-                      void* block) {
-  for (int i = 0; i < count; ++i) store_scalar(format, k + i * stride, v + i * stride, dim, offset + i, block);
-}
-
-void store_run_avx2(KvFormat format, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
-                    void* block) {
-  attention::store_run_avx2(format == KvFormat::kF16, k, v, stride, count, dim, offset, block);
+void store_avx2(KvFormat format, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
+                void* block) {
+  attention::store_avx2(format == KvFormat::kF16, k, v, stride, count, dim, offset, block);
 }
 
 constexpr AttentionKernels kTable[] = {
-    {Isa::kScalar, run_scalar, finish_scalar, store_scalar, store_run_scalar},
-    {Isa::kAvx2, run_task<attention::run_avx2>, attention::finish_avx2, store_avx2, store_run_avx2},
-    {Isa::kAvx512, run_task<attention::run_avx512>, attention::finish_avx512, store_avx2, store_run_avx2},
+    {Isa::kScalar, run_scalar, finish_scalar, store_scalar},
+    {Isa::kAvx2, run_task<attention::run_avx2>, attention::finish_avx2, store_avx2},
+    {Isa::kAvx512, run_task<attention::run_avx512>, attention::finish_avx512, store_avx2},
 };
 
 }  // namespace

@@ -74,11 +74,10 @@ struct AttentionKernels {
   void (*run)(const AttentionArgs& args);
   // out[i] = o[i] / l for the dim values of each of `heads` consecutive states; out is contiguous.
   void (*finish)(const float* state, int heads, int dim, float* out);
-  // Stores one position's K and V (dim values each, rounded to nearest even) at `offset` (0..63) of a head's block.
-  void (*store)(KvFormat format, const float* k, const float* v, int dim, int offset, void* block);
-  // The same for positions offset, offset + 1, ... of one block: row i at k + i * stride and v + i * stride.
-  void (*store_run)(KvFormat format, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
-                    void* block);
+  // Stores K and V (dim values each, rounded to nearest even) of `count` positions at offset, offset + 1, ... (0..63)
+  // of a head's block: position i's at k + i * stride and v + i * stride.
+  void (*store)(KvFormat format, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
+                void* block);
 };
 
 const AttentionKernels& attention_kernels(Isa isa);

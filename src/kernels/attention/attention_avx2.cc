@@ -33,13 +33,7 @@ constexpr int kRun = 8;  // positions that are turned into columns together
   }
 }
 
-}  // namespace
-
-void run_avx2(const Task& task) { run<Avx2>(task); }
-
-void finish_avx2(const float* state, int heads, int dim, float* out) { finish<Avx2>(state, heads, dim, out); }
-
-void store_avx2(bool is_f16, const float* k, const float* v, int dim, int offset, void* block) {
+void store_position(bool is_f16, const float* k, const float* v, int dim, int offset, void* block) {
   if (!is_f16) {
     auto* keys = static_cast<float*>(block);
     float* values = keys + int64_t{dim} * kPositions + int64_t{offset} * dim;
@@ -60,8 +54,14 @@ void store_avx2(bool is_f16, const float* k, const float* v, int dim, int offset
   }
 }
 
-void store_run_avx2(bool is_f16, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
-                    void* block) {
+}  // namespace
+
+void run_avx2(const Task& task) { run<Avx2>(task); }
+
+void finish_avx2(const float* state, int heads, int dim, float* out) { finish<Avx2>(state, heads, dim, out); }
+
+void store_avx2(bool is_f16, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
+                void* block) {
   int done = 0;
   for (; is_f16 && done + kRun <= count; done += kRun, k += kRun * stride, v += kRun * stride, offset += kRun) {
     auto* keys = static_cast<uint16_t*>(block);
@@ -74,7 +74,7 @@ void store_run_avx2(bool is_f16, const float* k, const float* v, int64_t stride,
       }
     }
   }
-  for (; done < count; ++done, k += stride, v += stride, ++offset) store_avx2(is_f16, k, v, dim, offset, block);
+  for (; done < count; ++done, k += stride, v += stride, ++offset) store_position(is_f16, k, v, dim, offset, block);
 }
 
 }  // namespace batchwright::attention

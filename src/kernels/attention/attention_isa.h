@@ -42,9 +42,8 @@ struct Scratch {
 
 void run_avx2(const Task& task);
 void finish_avx2(const float* state, int heads, int dim, float* out);
-void store_avx2(bool is_f16, const float* k, const float* v, int dim, int offset, void* block);
-void store_run_avx2(bool is_f16, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
-                    void* block);
+void store_avx2(bool is_f16, const float* k, const float* v, int64_t stride, int count, int dim, int offset,
+                void* block);
 
 void run_avx512(const Task& task);
 void finish_avx512(const float* state, int heads, int dim, float* out);

@@ -62,8 +62,8 @@ class Problem {
       }
     }
     for (int t = 0; t < positions_; ++t) {
-      store.store(shape.format, k_.data() + static_cast<size_t>(t) * dim, v_.data() + static_cast<size_t>(t) * dim,
-                  shape.dim, t % kBlockPositions, pages_[static_cast<size_t>(t / kBlockPositions)].data());
+      store.store(shape.format, k_.data() + static_cast<size_t>(t) * dim, v_.data() + static_cast<size_t>(t) * dim, 0,
+                  1, shape.dim, t % kBlockPositions, pages_[static_cast<size_t>(t / kBlockPositions)].data());
     }
     for (const auto& page : pages_) blocks_.push_back(page.data());
     for (int r = 0; r < shape.rows; ++r) row_positions_.push_back(shape.first_position + r);
@@ -355,15 +355,14 @@ TEST_P(Attention, StoresTheScalarBytes) {
         }
       }
       for (int offset = 0; offset < kBlockPositions; ++offset) {
-        tested().store(format, k.data() + offset * dim, v.data() + offset * dim, dim, offset, got.data());
-        scalar().store(format, k.data() + offset * dim, v.data() + offset * dim, dim, offset, wanted.data());
+        tested().store(format, k.data() + offset * dim, v.data() + offset * dim, 0, 1, dim, offset, got.data());
+        scalar().store(format, k.data() + offset * dim, v.data() + offset * dim, 0, 1, dim, offset, wanted.data());
       }
       ASSERT_EQ(std::memcmp(got.data(), wanted.data(), got.size()), 0) << dim;
       std::memset(got.data(), 0xee, got.size());
       int offset = 0;
       for (const int count : {1, 8, 7, 17, 31}) {
-        tested().store_run(format, k.data() + offset * dim, v.data() + offset * dim, dim, count, dim, offset,
-                           got.data());
+        tested().store(format, k.data() + offset * dim, v.data() + offset * dim, dim, count, dim, offset, got.data());
         offset += count;
       }
       ASSERT_EQ(offset, kBlockPositions);
@@ -377,7 +376,7 @@ TEST(AttentionStore, LaysKeysDimensionMajorAndValuesPositionMajor) {
   AlignedBuffer<uint8_t> page(kv_head_block_bytes(dim, KvFormat::kF16));
   const float k[dim] = {1, 2, 3, 4, 5, 6, 7, 8};
   const float v[dim] = {-1, -2, -3, -4, -5, -6, -7, 1.0F + 0x1p-11F};
-  scalar().store(KvFormat::kF16, k, v, dim, 5, page.data());
+  scalar().store(KvFormat::kF16, k, v, 0, 1, dim, 5, page.data());
   const auto* halves = reinterpret_cast<const uint16_t*>(page.data());
   for (int d = 0; d < dim; ++d) EXPECT_EQ(f16_to_f32(halves[d * 64 + 5]), k[d]);
   for (int d = 0; d < dim - 1; ++d) EXPECT_EQ(f16_to_f32(halves[dim * 64 + 5 * dim + d]), v[d]);
