@@ -6,60 +6,12 @@
 #include "base/check.h"
 #include "kernels/gemm/activations.h"
 #include "kernels/gemm/format_kernels.h"
+#include "kernels/gemm/gemm_by_format.h"
 #include "kernels/gemm/layout.h"
 #include "platform/cpu.h"
 
 namespace batchwright {
 namespace {
-
-RawGemm take_apart(const GemmArgs& args) {
-  const PackedWeights& w = *args.weights;
-  BATCHWRIGHT_CHECK(0 <= args.panel_begin && args.panel_end <= w.panels());
-  return {
-      .panels = w.data.data(),
-      .panel_bytes = packed_panel_bytes(w.type, w.k),
-      .n = w.n,
-      .k = w.k,
-      .panel_begin = args.panel_begin,
-      .panel_end = args.panel_end,
-      .activations = args.activations,
-      .rows = args.rows,
-      .bias = args.bias,
-      .out = args.out,
-      .out_stride = args.out_stride,
-      .out_first_column = args.out_first_column,
-      .scratch = args.scratch,
-  };
-}
-
-template <const QuantizedFormatKernels& kQuantized, const FloatFormatKernels& kFloat>
-void run(const GemmArgs& args) {
-  const RawGemm raw = take_apart(args);
-  switch (args.weights->type) {
-    case ElementType::kF32:
-      return kFloat.f32(raw);
-    case ElementType::kF16:
-      return kFloat.f16(raw);
-    case ElementType::kBF16:
-      return kFloat.bf16(raw);
-    case ElementType::kQ4_0:
-      return kQuantized.q4_0(raw);
-    case ElementType::kQ4_1:
-      return kQuantized.q4_1(raw);
-    case ElementType::kQ5_0:
-      return kQuantized.q5_0(raw);
-    case ElementType::kQ5_1:
-      return kQuantized.q5_1(raw);
-    case ElementType::kQ8_0:
-      return kQuantized.q8_0(raw);
-    case ElementType::kQ4_K:
-      return kQuantized.q4_k(raw);
-    case ElementType::kQ5_K:
-      return kQuantized.q5_k(raw);
-    case ElementType::kQ6_K:
-      return kQuantized.q6_k(raw);
-  }
-}
 
 template <const ActivationKernels& kActivations>
 bool quantize_row(const float* x, int64_t k, int64_t row, void* quantized) {
@@ -88,43 +40,32 @@ void pad_rows(int64_t rows, int64_t k, void* quantized) {
   }
 }
 
+// Sets that are built on AVX2 quantise single rows with it.
+template <const QuantizedFormatKernels& kQuantized, const FloatFormatKernels& kFloat,
+          const QuantizeTileKernel& kQuantizeTile>
+constexpr GemmKernels kernels_of(Isa isa) {
+  return {isa, gemm_by_format<kQuantized, kFloat>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTile>,
+          pad_rows};
+}
+
 const GemmKernels kTable[] = {
-    {Isa::kScalar, run<kQuantizedScalar, kFloatScalar>, quantize_row<kActivationsScalar>,
+    {Isa::kScalar, gemm_by_format<kQuantizedScalar, kFloatScalar>, quantize_row<kActivationsScalar>,
      quantize_tile<kQuantizeTileScalar>, pad_rows},
-    {Isa::kAvx2, run<kQuantizedAvx2, kFloatAvx2>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx2>,
-     pad_rows},
-    {Isa::kAvxVnni, run<kQuantizedAvxVnni, kFloatAvx2>, quantize_row<kActivationsAvx2>,
-     quantize_tile<kQuantizeTileAvx2>, pad_rows},
-    {Isa::kAvx512, run<kQuantizedAvx2, kFloatAvx512>, quantize_row<kActivationsAvx2>,
-     quantize_tile<kQuantizeTileAvx512>, pad_rows},
-    {Isa::kVnni, run<kQuantizedVnni, kFloatAvx512>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx512>,
-     pad_rows},
-    {Isa::kAmx, run<kQuantizedAmx, kFloatAvx512>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx512>,
-     pad_rows},
+    kernels_of<kQuantizedAvx2, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvx2),
+    kernels_of<kQuantizedAvxVnni, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvxVnni),
+    kernels_of<kQuantizedAvx2, kFloatAvx512, kQuantizeTileAvx512>(Isa::kAvx512),
+    kernels_of<kQuantizedVnni, kFloatAvx512, kQuantizeTileAvx512>(Isa::kVnni),
+    kernels_of<kQuantizedAmx, kFloatAvx512, kQuantizeTileAvx512>(Isa::kAmx),
 };
 
 const GemmPath kPaths[] = {
-    {"avx2 tiles",
-     {Isa::kAvx2, run<kQuantizedAvx2Tiles, kFloatAvx2>, quantize_row<kActivationsAvx2>,
-      quantize_tile<kQuantizeTileAvx2>, pad_rows}},
-    {"avx2 few",
-     {Isa::kAvx2, run<kQuantizedAvx2Few, kFloatAvx2>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTileAvx2>,
-      pad_rows}},
-    {"avxvnni tiles",
-     {Isa::kAvxVnni, run<kQuantizedAvxVnniTiles, kFloatAvx2>, quantize_row<kActivationsAvx2>,
-      quantize_tile<kQuantizeTileAvx2>, pad_rows}},
-    {"avxvnni few",
-     {Isa::kAvxVnni, run<kQuantizedAvxVnniFew, kFloatAvx2>, quantize_row<kActivationsAvx2>,
-      quantize_tile<kQuantizeTileAvx2>, pad_rows}},
-    {"vnni tiles",
-     {Isa::kVnni, run<kQuantizedVnniTiles, kFloatAvx512>, quantize_row<kActivationsAvx2>,
-      quantize_tile<kQuantizeTileAvx512>, pad_rows}},
-    {"vnni few",
-     {Isa::kVnni, run<kQuantizedVnniFew, kFloatAvx512>, quantize_row<kActivationsAvx2>,
-      quantize_tile<kQuantizeTileAvx512>, pad_rows}},
-    {"amx tiles",
-     {Isa::kAmx, run<kQuantizedAmxTiles, kFloatAvx512>, quantize_row<kActivationsAvx2>,
-      quantize_tile<kQuantizeTileAvx512>, pad_rows}},
+    {"avx2 tiles", kernels_of<kQuantizedAvx2Tiles, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvx2)},
+    {"avx2 few", kernels_of<kQuantizedAvx2Few, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvx2)},
+    {"avxvnni tiles", kernels_of<kQuantizedAvxVnniTiles, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvxVnni)},
+    {"avxvnni few", kernels_of<kQuantizedAvxVnniFew, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvxVnni)},
+    {"vnni tiles", kernels_of<kQuantizedVnniTiles, kFloatAvx512, kQuantizeTileAvx512>(Isa::kVnni)},
+    {"vnni few", kernels_of<kQuantizedVnniFew, kFloatAvx512, kQuantizeTileAvx512>(Isa::kVnni)},
+    {"amx tiles", kernels_of<kQuantizedAmxTiles, kFloatAvx512, kQuantizeTileAvx512>(Isa::kAmx)},
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/gemm/format_kernels.h"
+#include "kernels/gemm/gemm_by_format.h"
 #include "kernels/gemm/gemm_test_problem.h"
 #include "kernels/gemm/tile_test_emulator.h"
 #include "platform/cpu.h"
@@ -18,46 +19,11 @@ extern const QuantizedFormatKernels kQuantizedAmxEmulated;
 
 namespace {
 
-RunFormat emulated_kernel(ElementType type) {
-  switch (type) {
-    case ElementType::kQ4_0:
-      return kQuantizedAmxEmulated.q4_0;
-    case ElementType::kQ4_1:
-      return kQuantizedAmxEmulated.q4_1;
-    case ElementType::kQ5_0:
-      return kQuantizedAmxEmulated.q5_0;
-    case ElementType::kQ5_1:
-      return kQuantizedAmxEmulated.q5_1;
-    case ElementType::kQ8_0:
-      return kQuantizedAmxEmulated.q8_0;
-    case ElementType::kQ4_K:
-      return kQuantizedAmxEmulated.q4_k;
-    case ElementType::kQ5_K:
-      return kQuantizedAmxEmulated.q5_k;
-    case ElementType::kQ6_K:
-      return kQuantizedAmxEmulated.q6_k;
-    default:
-      return nullptr;
-  }
-}
-
 void run_emulated(const GemmArgs& args) {
   const PackedWeights& w = *args.weights;
   tile_emulator::allow(args.scratch, gemm_scratch_bytes(args.rows, w.k));
   const int64_t before = tile_emulator::multiplications();
-  emulated_kernel(w.type)({.panels = w.data.data(),
-                           .panel_bytes = packed_panel_bytes(w.type, w.k),
-                           .n = w.n,
-                           .k = w.k,
-                           .panel_begin = args.panel_begin,
-                           .panel_end = args.panel_end,
-                           .activations = args.activations,
-                           .rows = args.rows,
-                           .bias = args.bias,
-                           .out = args.out,
-                           .out_stride = args.out_stride,
-                           .out_first_column = args.out_first_column,
-                           .scratch = args.scratch});
+  gemm_by_format<kQuantizedAmxEmulated, kFloatScalar>(args);
   tile_emulator::allow(nullptr, 0);
   EXPECT_FALSE(tile_emulator::in_use()) << "the tiles were not given back";
   // One for each block, 16 rows and 16 columns; two where a block has two scales.
