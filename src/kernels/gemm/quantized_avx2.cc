@@ -11,16 +11,12 @@
 namespace batchwright {
 namespace {
 
-struct OnePanel {
-  static constexpr int kPanels = 1;
-  BATCHWRIGHT_INLINE void store(const RawGemm& g, int64_t panel, const float* sums) { store_panel(g, panel, sums); }
-};
-
 template <class PanelType, int kBits, int kOffset, bool kMinimum, int64_t kFewMax>
-struct Simple : OnePanel {
+struct Simple {
   using Panel = PanelType;
   using Unpacked = UnpackedBlock;
   static constexpr int kUnitBlocks = 1;
+  static constexpr int kPanelsAtOnce = 1;
   static constexpr int64_t kFewRowsMax = kFewMax;
   template <int kRows, int>
   BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t /*stride*/) {
@@ -36,10 +32,11 @@ struct Simple : OnePanel {
   }
 };
 
-struct Q8_0 : OnePanel {
+struct Q8_0 {
   using Panel = PanelQ8_0;
   using Unpacked = PanelQ8_0;
   static constexpr int kUnitBlocks = 1;
+  static constexpr int kPanelsAtOnce = 1;
   static constexpr int64_t kFewRowsMax = 64;
   template <int kRows, int>
   BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t /*stride*/) {
@@ -52,10 +49,11 @@ struct Q8_0 : OnePanel {
 };
 
 // Rough products with Q8_0 weights (pruning.h).
-struct RoughQ8_0 : OnePanel {
+struct RoughQ8_0 {
   using Panel = PanelQ8_0;
   using Unpacked = UnpackedBlock;
   static constexpr int kUnitBlocks = 1;
+  static constexpr int kPanelsAtOnce = 1;
   template <int kRows, int>
   BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t /*stride*/) {
     tile_whole<kRows, kOffsetRough, false>(w, units, a, sums);
@@ -63,10 +61,11 @@ struct RoughQ8_0 : OnePanel {
 };
 
 template <class PanelType, int kBits, bool kMinimum, int64_t kFewMax>
-struct Super : OnePanel {
+struct Super {
   using Panel = PanelType;
   using Unpacked = UnpackedSuper;
   static constexpr int kUnitBlocks = kSubBlocks;
+  static constexpr int kPanelsAtOnce = 1;
   static constexpr int64_t kFewRowsMax = kFewMax;
   template <int kRows, int>
   BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t /*stride*/) {
@@ -86,14 +85,13 @@ using Q4_K = Super<PanelQ4_K, 4, true, 24>;
 using Q5_K = Super<PanelQ5_K, 5, true, 16>;
 using Q6_K = Super<PanelQ6_K, 6, false, 16>;
 
+using All = Tables<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K>;
+
 }  // namespace
 
-const QuantizedFormatKernels kQuantizedAvx2 = {run<Q4_0>, run<Q4_1>, run<Q5_0>, run<Q5_1>,
-                                               run<Q8_0>, run<Q4_K>, run<Q5_K>, run<Q6_K>};
-const QuantizedFormatKernels kQuantizedAvx2Tiles = {run_tiles<Q4_0>, run_tiles<Q4_1>, run_tiles<Q5_0>, run_tiles<Q5_1>,
-                                                    run_tiles<Q8_0>, run_tiles<Q4_K>, run_tiles<Q5_K>, run_tiles<Q6_K>};
-const QuantizedFormatKernels kQuantizedAvx2Few = {run_few<Q4_0>, run_few<Q4_1>, run_few<Q5_0>, run_few<Q5_1>,
-                                                  run_few<Q8_0>, run_few<Q4_K>, run_few<Q5_K>, run_few<Q6_K>};
+const QuantizedFormatKernels kQuantizedAvx2 = All::kChosen;
+const QuantizedFormatKernels kQuantizedAvx2Tiles = All::kTiles;
+const QuantizedFormatKernels kQuantizedAvx2Few = All::kFew;
 
 void run_rough_q8_0_avx2(const RawGemm& g) { run_tiles<RoughQ8_0>(g); }
 

@@ -11,16 +11,12 @@
 namespace batchwright {
 namespace {
 
-struct OnePanel {
-  static constexpr int kPanels = 1;
-  BATCHWRIGHT_INLINE void store(const RawGemm& g, int64_t panel, const float* sums) { store_panel(g, panel, sums); }
-};
-
 template <class PanelType, int kBits, int kOffset, bool kMinimum, int64_t kFewMax>
-struct Simple : OnePanel {
+struct Simple {
   using Panel = PanelType;
   using Unpacked = UnpackedBlock;
   static constexpr int kUnitBlocks = 1;
+  static constexpr int kPanelsAtOnce = 1;
   static constexpr int64_t kFewRowsMax = kFewMax;
   template <int kRows, int>
   BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t /*stride*/) {
@@ -33,10 +29,11 @@ struct Simple : OnePanel {
 };
 
 // Nothing is packed: the tiles read the weights as they are.
-struct Q8_0 : OnePanel {
+struct Q8_0 {
   using Panel = PanelQ8_0;
   using Unpacked = PanelQ8_0;
   static constexpr int kUnitBlocks = 1;
+  static constexpr int kPanelsAtOnce = 1;
   static constexpr int64_t kFewRowsMax = 32;
   template <int kRows, int>
   BATCHWRIGHT_INLINE void tile(const Panel* w, int64_t units, const StripBlock* a, float* sums, int64_t /*stride*/) {
@@ -49,10 +46,11 @@ struct Q8_0 : OnePanel {
 };
 
 template <class PanelType, int kBits, bool kMinimum, int64_t kFewMax>
-struct Super : OnePanel {
+struct Super {
   using Panel = PanelType;
   using Unpacked = UnpackedSuper;
   static constexpr int kUnitBlocks = kSubBlocks;
+  static constexpr int kPanelsAtOnce = 1;
   static constexpr int64_t kFewRowsMax = kFewMax;
   template <int kRows, int>
   BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t /*stride*/) {
@@ -72,14 +70,12 @@ using Q4_K = Super<PanelQ4_K, 4, true, 8>;
 using Q5_K = Super<PanelQ5_K, 5, true, 4>;
 using Q6_K = Super<PanelQ6_K, 6, false, 8>;
 
+using All = Tables<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K>;
+
 }  // namespace
 
-const QuantizedFormatKernels kQuantizedAvxVnni = {run<Q4_0>, run<Q4_1>, run<Q5_0>, run<Q5_1>,
-                                                  run<Q8_0>, run<Q4_K>, run<Q5_K>, run<Q6_K>};
-const QuantizedFormatKernels kQuantizedAvxVnniTiles = {run_tiles<Q4_0>, run_tiles<Q4_1>, run_tiles<Q5_0>,
-                                                       run_tiles<Q5_1>, run_tiles<Q8_0>, run_tiles<Q4_K>,
-                                                       run_tiles<Q5_K>, run_tiles<Q6_K>};
-const QuantizedFormatKernels kQuantizedAvxVnniFew = {run_few<Q4_0>, run_few<Q4_1>, run_few<Q5_0>, run_few<Q5_1>,
-                                                     run_few<Q8_0>, run_few<Q4_K>, run_few<Q5_K>, run_few<Q6_K>};
+const QuantizedFormatKernels kQuantizedAvxVnni = All::kChosen;
+const QuantizedFormatKernels kQuantizedAvxVnniTiles = All::kTiles;
+const QuantizedFormatKernels kQuantizedAvxVnniFew = All::kFew;
 
 }  // namespace batchwright

@@ -5,11 +5,10 @@
 // go on with the next part. Few rows: multiply the packed panel as it is, at most 8 rows at a time.
 //
 // A Format has
-//   Panel, Unpacked    a packed block and what the tiles read of it, which unpack(panel, unpacked) writes; the same
-//   type
+//   Panel, Unpacked    a packed block and what the tiles read of it, which unpack(panel, unpacked) writes; one type
 //                      where there is nothing to unpack
 //   kUnitBlocks        blocks of 32 k in one of them
-//   kPanels            panels that a tile takes at once where there are as many: 1 or 2
+//   kPanelsAtOnce      panels that a tile takes at once where there are as many: 1 or 2
 //   kFewRowsMax        rows up to which `few` is faster (measured: gemm_bench, the sets "... few" and "... tiles")
 //   tile<kRows, kPanels>(unpacked, units, strip, sums, stride)
 //                      1, 2 or 4 rows of a strip times kPanels panels. Block b of panel p: unpacked[b * kPanels + p];
@@ -17,8 +16,6 @@
 //   few<kRows>(panels, units, rows, sums, stride)
 //                      at most 8 rows times one panel. Writes sums, [kRows][16]; those at stride and 2 * stride are
 //                      free
-//   store(g, panel, sums)
-//                      from the sums of all rows to the output
 #pragma once
 
 #include <cstdint>
@@ -29,6 +26,9 @@
 
 namespace batchwright {
 namespace {
+
+// From the f32 sums of a panel to the output: of the set's store_*.h.
+void store_panel(const RawGemm& g, int64_t panel, const float* sums);
 
 // Beside the unpacked weights 4 rows of activations and the sums still fit 32 KiB.
 constexpr int64_t kUnpackedTarget = 24 * 1024;
@@ -112,13 +112,13 @@ void run_panels(const RawGemm& g, int64_t panel) {
       }
     }
   }
-  for (int p = 0; p < kPanels; ++p) Format::store(g, panel + p, sums + p * stride);
+  for (int p = 0; p < kPanels; ++p) store_panel(g, panel + p, sums + p * stride);
 }
 
 template <class Format>
 void run_tiles(const RawGemm& g) {
   int64_t p = g.panel_begin;
-  if constexpr (Format::kPanels == 2) {
+  if constexpr (Format::kPanelsAtOnce == 2) {
     // For few rows the time goes into unpacking, which runs better along one panel.
     if (Format::kUnitBlocks != 1 || g.rows > kStripRows) {
       for (; p + 2 <= g.panel_end; p += 2) run_panels<Format, 2>(g, p);
@@ -163,7 +163,7 @@ void run_few(const RawGemm& g) {
           run_few_panel<Format, 8>(g, p, row, sums);
       }
     }
-    Format::store(g, p, sums);
+    store_panel(g, p, sums);
   }
 }
 
@@ -171,6 +171,14 @@ template <class Format>
 void run(const RawGemm& g) {
   g.rows <= Format::kFewRowsMax ? run_few<Format>(g) : run_tiles<Format>(g);
 }
+
+// The tables of a set's formats, in the order of QuantizedFormatKernels.
+template <class... Formats>
+struct Tables {
+  static constexpr QuantizedFormatKernels kChosen = {run<Formats>...};
+  static constexpr QuantizedFormatKernels kTiles = {run_tiles<Formats>...};
+  static constexpr QuantizedFormatKernels kFew = {run_few<Formats>...};
+};
 
 }  // namespace
 }  // namespace batchwright

@@ -10,16 +10,12 @@
 namespace batchwright {
 namespace {
 
-struct TwoPanels {
-  static constexpr int kPanels = 2;
-  BATCHWRIGHT_INLINE void store(const RawGemm& g, int64_t panel, const float* sums) { store_panel(g, panel, sums); }
-};
-
 template <class PanelType, int kBits, int kOffset, bool kMinimum>
-struct Simple : TwoPanels {
+struct Simple {
   using Panel = PanelType;
   using Unpacked = WideBlock;
   static constexpr int kUnitBlocks = 1;
+  static constexpr int kPanelsAtOnce = 2;
   static constexpr int64_t kFewRowsMax = 32;
   template <int kRows, int kPanels>
   BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t stride) {
@@ -32,10 +28,11 @@ struct Simple : TwoPanels {
 };
 
 template <class PanelType, int kBits, bool kMinimum>
-struct Super : TwoPanels {
+struct Super {
   using Panel = PanelType;
   using Unpacked = WideSuper;
   static constexpr int kUnitBlocks = kSubBlocks;
+  static constexpr int kPanelsAtOnce = 2;
   static constexpr int64_t kFewRowsMax = 32;
   template <int kRows, int kPanels>
   BATCHWRIGHT_INLINE void tile(const Unpacked* w, int64_t units, const StripBlock* a, float* sums, int64_t stride) {
@@ -56,13 +53,12 @@ using Q4_K = Super<PanelQ4_K, 4, true>;
 using Q5_K = Super<PanelQ5_K, 5, true>;
 using Q6_K = Super<PanelQ6_K, 6, false>;
 
+using All = Tables<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K>;
+
 }  // namespace
 
-const QuantizedFormatKernels kQuantizedVnni = {run<Q4_0>, run<Q4_1>, run<Q5_0>, run<Q5_1>,
-                                               run<Q8_0>, run<Q4_K>, run<Q5_K>, run<Q6_K>};
-const QuantizedFormatKernels kQuantizedVnniTiles = {run_tiles<Q4_0>, run_tiles<Q4_1>, run_tiles<Q5_0>, run_tiles<Q5_1>,
-                                                    run_tiles<Q8_0>, run_tiles<Q4_K>, run_tiles<Q5_K>, run_tiles<Q6_K>};
-const QuantizedFormatKernels kQuantizedVnniFew = {run_few<Q4_0>, run_few<Q4_1>, run_few<Q5_0>, run_few<Q5_1>,
-                                                  run_few<Q8_0>, run_few<Q4_K>, run_few<Q5_K>, run_few<Q6_K>};
+const QuantizedFormatKernels kQuantizedVnni = All::kChosen;
+const QuantizedFormatKernels kQuantizedVnniTiles = All::kTiles;
+const QuantizedFormatKernels kQuantizedVnniFew = All::kFew;
 
 }  // namespace batchwright
