@@ -46,6 +46,7 @@ class FakeEngine : public Engine {
   void submit(Request request) override {
     stats_.prompt_tokens += static_cast<int64_t>(request.prompt.size()) * request.n;
     requests_.push_back(std::move(request));
+    ++submitted;
     largest_active = std::max(largest_active, active());
   }
   void cancel(uint64_t id) override {
@@ -76,6 +77,7 @@ class FakeEngine : public Engine {
   }
 
   int64_t largest_active = 0;
+  int64_t submitted = 0;
 
  private:
   bool is_endless(const Request& request) const {
