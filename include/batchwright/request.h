@@ -79,6 +79,10 @@ struct Request {
   int top_logprobs = -1;
   // Log-probabilities of the prompt's tokens too, in the same form (turns prefix sharing off for this request).
   bool prompt_logprobs = false;
+
+  // Leading tokens of the prompt with which requests that are still to be submitted begin as well; -1: not known. A
+  // wrong number costs time, never bytes.
+  int reused_tokens = -1;
 };
 
 struct TokenLogprob {
