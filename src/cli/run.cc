@@ -131,6 +131,8 @@ void RunCommand::add_files(CLI::App& command) {
                   "The answers, a table where it ends in .csv; - is standard output, failed rows included")
       ->required();
   command.add_flag("--ordered", job_.ordered, "Answers in the order of the rows");
+  command.add_flag("--file-order", job_.file_order,
+                   "Run the rows as they stand in the file (default: what they share once)");
   command.add_option("--limit", job_.limit, "Only the first N rows")->check(CLI::Range(int64_t{1}, INT64_MAX));
   command.add_option("--report", job_.report, "Where the report goes (default: OUTPUT.report.json)");
   command.add_flag("--quiet", quiet_, "Print errors only");

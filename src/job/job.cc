@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "job/result_writer.h"
 #include "job/row_feeder.h"
+#include "job/row_planner.h"
 #include "job/step_loop.h"
 
 namespace batchwright {
@@ -54,8 +55,20 @@ Result<std::unique_ptr<JobOutput>> Job::open_output() {
   output.unix_time = environment_.unix_time;
   output.state_files = paths_.temporaries();
   // Rows beyond --limit may be wanted later.
-  if (rows_total() == index_.size()) output.state_files.insert(output.state_files.end(), {paths_.index, paths_.input});
+  if (rows_total() == index_.size()) {
+    output.state_files.insert(output.state_files.end(), {paths_.index, paths_.plan, paths_.input});
+  }
   return journalled_output(files_, *journal_, index_, std::move(output));
+}
+
+RowPlannerOptions Job::planner_options() const {
+  RowPlannerOptions options;
+  // Of a stream nothing is kept.
+  if (!is_stream()) options.path = paths_.plan;
+  options.key = hash128(parameters_.rows_hash + parameters_.model_hash);
+  options.threads = parameters_.threads;
+  options.file_order = options_.file_order;
+  return options;
 }
 
 JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds_load, JobObserver* observer) {
@@ -78,7 +91,8 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
   if (outcome.status.ok()) {
     ResultWriter writer(**output, encoder, format, options_.sync_seconds, kRowsToWrite);
     const RowFile rows = row_file();
-    RowFeeder feeder(rows, index_, is_wanted_, context, kRowsAhead);
+    RowPlanner planner(files_, rows, index_, is_wanted_, context, planner_options());
+    RowFeeder feeder(planner, rows, index_, context, kRowsAhead);
     StepLoop loop(engine, feeder, writer, environment_, observer, {rows_total(), before.rows[0], before.rows[1]});
     outcome.status = loop.run();
     // A failed write goes first: it is why the loop stopped.
@@ -97,6 +111,7 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
     report.kv_memory_bytes = loop.stats().kv_memory_bytes;
     report.limited_by = loop.limited_by();
     report.ignored_fields = loop.ignored_fields();
+    report.prompt_tokens_distinct = planner.prompt_tokens_distinct();
   }
 
   report.outcome = outcome.status.ok()                                 ? "complete"

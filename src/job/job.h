@@ -15,6 +15,7 @@
 #include "job/parameters.h"
 #include "job/report.h"
 #include "job/row_index.h"
+#include "job/row_planner.h"
 #include "journal/journal.h"
 #include "protocol/prepare_request.h"
 
@@ -34,7 +35,8 @@ struct JobOptions {
   std::string report;  // where the report goes; empty: OUTPUT.report.json, none for standard output
   JobStart start = JobStart::kContinue;
   bool retry_failed = false;  // rows that failed are run again
-  bool ordered = false;
+  bool ordered = false;       // the results stand in the file's order
+  bool file_order = false;    // the rows run in the file's order, not in the one that costs least
   int64_t limit = 0;          // the first rows of the file; 0: all
   double sync_seconds = 0.2;  // results wait so long for others that go to the disk with them
 
@@ -142,6 +144,7 @@ class Job {
 
   Status begin_attempt(const Engine& engine, int64_t unix_time);
   Result<std::unique_ptr<JobOutput>> open_output();
+  RowPlannerOptions planner_options() const;
   Status write_report(const JobReport& report);
 
   FileSystem& files_;

@@ -25,11 +25,12 @@ JobFiles::JobFiles(const std::string& output)
       errors_partial(errors + ".partial"),
       journal(output + ".journal"),
       index(output + ".index"),
+      plan(output + ".plan"),
       input(output + ".input"),
       report(output + ".report.json") {}
 
 std::vector<std::string> JobFiles::all() const {
-  return {answers, errors, answers_partial, errors_partial, index, input, report, journal};
+  return {answers, errors, answers_partial, errors_partial, index, plan, input, report, journal};
 }
 
 std::vector<std::string> JobFiles::temporaries() const {

@@ -17,6 +17,7 @@ struct JobFiles {
   std::string errors_partial;
   std::string journal;
   std::string index;
+  std::string plan;
   std::string input;
   std::string report;
 

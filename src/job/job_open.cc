@@ -246,7 +246,7 @@ Status Job::open_complete() {
 void Job::remove_leftovers() {
   for (const std::string& path : paths_.temporaries()) (void)files_.remove(path);
   if (journal_->summary().rows_done() < former_parameters_->rows) return;
-  for (const std::string& path : {paths_.index, paths_.input}) (void)files_.remove(path);
+  for (const std::string& path : {paths_.index, paths_.plan, paths_.input}) (void)files_.remove(path);
 }
 
 Status Job::open_input(const std::string& spool_path) {

@@ -326,7 +326,7 @@ TEST_F(JobResumeTest, DamageIsNeverBelieved) {
   ASSERT_TRUE(state.count("out.jsonl.partial"));
   int refused = 0;
   int completed = 0;
-  for (const char* const victim : {"out.jsonl.journal", "out.jsonl.index", "out.jsonl.partial"}) {
+  for (const char* const victim : {"out.jsonl.journal", "out.jsonl.index", "out.jsonl.plan", "out.jsonl.partial"}) {
     const std::string whole = state[victim];
     for (size_t at = 0; at < whole.size(); at += std::max<size_t>(1, whole.size() / 60)) {
       for (const bool cut : {false, true}) {

@@ -237,7 +237,8 @@ TEST_F(JobTest, AStopLetsWhatRunsEnd) {
   EXPECT_GT(outcome.report.rows_ok, 0);
   EXPECT_LT(outcome.report.rows_ok, 100);
   EXPECT_EQ(engine_.active(), 0);
-  EXPECT_EQ(outputs(), (Names{"out.jsonl.index", "out.jsonl.journal", "out.jsonl.partial", "out.jsonl.report.json"}));
+  EXPECT_EQ(outputs(), (Names{"out.jsonl.index", "out.jsonl.journal", "out.jsonl.partial", "out.jsonl.plan",
+                              "out.jsonl.report.json"}));
   const auto lines = lines_of(files_.content("out.jsonl.partial"));
   EXPECT_EQ(static_cast<int64_t>(lines.size()), outcome.report.rows_ok);
   // The same command goes on.
@@ -342,9 +343,10 @@ TEST_F(JobTest, AReaderThatGoesAway) {
 }
 
 TEST_F(JobTest, AnInputThatBreaksOnTheWay) {
+  // After the rows were looked at and put in order.
   std::atomic<int> reads{0};
   files_.set_fault([&](const std::string& name, const std::string& path) {
-    return name == "read" && path == "job.jsonl" && ++reads > 10 ? io_error("job.jsonl: Input/output error") : Status();
+    return name == "read" && path == "job.jsonl" && ++reads > 80 ? io_error("job.jsonl: Input/output error") : Status();
   });
   const JobOutcome outcome = run_rows(rows(50));
   EXPECT_EQ(outcome.status.code(), StatusCode::kIoError);

@@ -34,6 +34,7 @@ void append_report(JsonWriter& out, const JobReport& r) {
   out.member("attempts", r.attempts);
   out.member("prompt_tokens", r.prompt_tokens);
   out.member("prompt_tokens_computed", r.prompt_tokens_computed);
+  out.member("prompt_tokens_distinct", r.prompt_tokens_distinct);
   out.member("generated_tokens", r.generated_tokens);
   out.member("seconds", r.seconds);
   out.member("seconds_load", r.seconds_load);

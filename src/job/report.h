@@ -21,6 +21,7 @@ struct JobReport {
   int64_t attempts = 1;
   int64_t prompt_tokens = 0;
   int64_t prompt_tokens_computed = 0;
+  int64_t prompt_tokens_distinct = 0;  // 0: not known
   int64_t generated_tokens = 0;
   double seconds = 0;       // of running rows, without loading the model
   double seconds_load = 0;  // loading the model

@@ -1,28 +1,45 @@
 #include "job/row_feeder.h"
 
 #include <utility>
+#include <variant>
+
+#include "base/status_macros.h"
 
 namespace batchwright {
 
-RowFeeder::RowFeeder(const RowFile& rows, const RowIndex& index, const std::vector<bool>& is_wanted,
-                     const ProtocolContext& context, size_t ahead)
-    : rows_(rows), index_(index), is_wanted_(is_wanted), context_(context), queue_(ahead), thread_([this] {
-        feed();
-      }) {}
+RowFeeder::RowFeeder(RowPlanner& planner, const RowFile& rows, const RowIndex& index, const ProtocolContext& context,
+                     size_t ahead)
+    : planner_(planner),
+      rows_(rows),
+      index_(index),
+      context_(context),
+      queue_(ahead),
+      thread_([this](const std::stop_token& stop) { feed(stop); }) {}
 
-RowFeeder::~RowFeeder() { queue_.close(); }
+RowFeeder::~RowFeeder() {
+  thread_.request_stop();
+  queue_.close();
+}
 
-void RowFeeder::feed() {
-  for (int64_t row = 0; row < index_.size(); ++row) {
-    if (!is_wanted_[static_cast<size_t>(row)]) continue;
-    auto fed = feed_row(rows_, index_, row, context_);
-    if (!fed.ok()) {
-      status_ = fed.status();
-      break;
-    }
-    if (!queue_.push(std::move(fed).value())) break;
+void RowFeeder::feed(const std::stop_token& stop) {
+  while (status_.ok() && !stop.stop_requested()) {
+    const auto window = planner_.next(stop);
+    status_ = window.status();
+    if (!window.ok() || window->empty()) break;
+    status_ = feed_window(*window);
   }
   queue_.close();
+}
+
+Status RowFeeder::feed_window(const std::vector<PlannedRow>& window) {
+  for (const PlannedRow& planned : window) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(FedRow fed, feed_row(rows_, index_, planned.row, context_));
+    if (auto* const prepared = std::get_if<PreparedRequest>(&fed.outcome)) {
+      prepared->request.reused_tokens = planned.reused_tokens;
+    }
+    if (!queue_.push(std::move(fed))) return {};
+  }
+  return {};
 }
 
 }  // namespace batchwright

@@ -3,20 +3,22 @@
 
 #include <chrono>
 #include <optional>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
 #include "job/bounded_queue.h"
 #include "job/fed_row.h"
+#include "job/row_planner.h"
 
 namespace batchwright {
 
-// Owns a thread that takes the rows that are wanted in the file's order and stays so many ahead.
+// Owns a thread that takes the rows in the planner's order and stays so many ahead.
 class RowFeeder {
  public:
   // All arguments must outlive the feeder.
-  RowFeeder(const RowFile& rows, const RowIndex& index, const std::vector<bool>& is_wanted,
-            const ProtocolContext& context, size_t ahead);
+  RowFeeder(RowPlanner& planner, const RowFile& rows, const RowIndex& index, const ProtocolContext& context,
+            size_t ahead);
   ~RowFeeder();
   RowFeeder(const RowFeeder&) = delete;
   RowFeeder& operator=(const RowFeeder&) = delete;
@@ -29,11 +31,12 @@ class RowFeeder {
   const Status& status() const { return status_; }
 
  private:
-  void feed();
+  void feed(const std::stop_token& stop);
+  Status feed_window(const std::vector<PlannedRow>& window);
 
+  RowPlanner& planner_;
   const RowFile& rows_;
   const RowIndex& index_;
-  const std::vector<bool>& is_wanted_;
   const ProtocolContext& context_;
   BoundedQueue<FedRow> queue_;
   Status status_;

@@ -11,8 +11,8 @@ struct Work {
   double prompt = 0;  // tokens to compute
   double answer = 0;
 
-  // Of all tokens, those that are generated.
-  float density() const { return prompt + answer > 0 ? static_cast<float>(answer / (prompt + answer)) : 0; }
+  // Of all tokens, those that are generated. What costs nothing goes before everything.
+  float density() const { return prompt + answer > 0 ? static_cast<float>(answer / (prompt + answer)) : 2; }
 };
 
 // A node or a row, under a node.

@@ -1,0 +1,175 @@
+#include "job/row_planner.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "base/status_macros.h"
+#include "job/fed_row.h"
+
+namespace batchwright {
+namespace {
+
+// Rows that a thread takes at a time, and the text that all of them hold together: what is tokenised waits in memory.
+constexpr size_t kRowsAThread = 256;
+constexpr size_t kTextBytesMax = size_t{16} << 20;
+// Of answers that nothing but the context bounds: enough to tell long ones from short ones.
+constexpr int kAnswerTokensMost = 1024;
+
+uint32_t expected_answer_tokens(const Request& request) {
+  int tokens = std::min(request.max_tokens, kAnswerTokensMost);
+  if (request.allowed_answers != nullptr) {
+    size_t longest = 0;
+    for (const AllowedAnswer& answer : *request.allowed_answers) longest = std::max(longest, answer.tokens.size());
+    tokens = std::min(tokens, static_cast<int>(std::min<size_t>(longest, kAnswerTokensMost)));
+  }
+  return static_cast<uint32_t>(tokens) * static_cast<uint32_t>(std::max(1, request.n));
+}
+
+}  // namespace
+
+// Of a row, what its place in the order depends on.
+struct RowPlanner::Prepared {
+  std::vector<TokenId> prompt;
+  RowWork work;
+  int choices = 1;
+  bool is_shared = true;
+
+  // Tokens that no page of the tree has.
+  int64_t own_tokens() const {
+    const auto all = static_cast<int64_t>(prompt.size());
+    const int64_t rest = all - int64_t{kPagePositions} * shareable_pages(prompt.size());
+    return (is_shared ? rest : all) + (choices - 1) * rest;
+  }
+};
+
+RowPlanner::RowPlanner(FileSystem& files, const RowFile& rows, const RowIndex& index,
+                       const std::vector<bool>& is_wanted, const ProtocolContext& context, RowPlannerOptions options)
+    : files_(files),
+      rows_(rows),
+      index_(index),
+      is_wanted_(is_wanted),
+      context_(context),
+      options_(std::move(options)) {}
+
+Result<std::vector<PlannedRow>> RowPlanner::next(const std::stop_token& stop) {
+  std::vector<PlannedRow> planned;
+  while (planned.empty() && next_row_ < index_.size()) {
+    const int64_t begin = std::exchange(next_row_, std::min(index_.size(), next_row_ + options_.window_rows));
+    if (options_.file_order) {
+      for (int64_t row = begin; row < next_row_; ++row) {
+        if (is_wanted_[static_cast<size_t>(row)]) planned.push_back({row, -1});
+      }
+      continue;
+    }
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<OrderedRow> order, order_window(begin, next_row_, stop));
+    planned.reserve(order.size());
+    for (const OrderedRow& row : order) {
+      planned.push_back({row.row, static_cast<int>(row.reused_pages) * kPagePositions});
+    }
+  }
+  return planned;
+}
+
+Result<std::vector<OrderedRow>> RowPlanner::order_window(int64_t begin, int64_t end, const std::stop_token& stop) {
+  if (!std::exchange(has_looked_, true) && !options_.path.empty()) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(saved_, load_plan(files_, options_.path, options_.key));
+  }
+  const auto is_wanted = [this](int64_t row) { return static_cast<bool>(is_wanted_[static_cast<size_t>(row)]); };
+  if (saved_ && saved_->first_row == begin && saved_->end_row == end && covers_wanted(*saved_)) {
+    const SavedPlan plan = *std::exchange(saved_, std::nullopt);
+    prompt_tokens_distinct_ = plan.prompt_tokens_distinct;
+    rows_planned_ += end - begin;
+    return keep_rows(plan.order, is_wanted);
+  }
+  BATCHWRIGHT_ASSIGN_OR_RETURN(SavedPlan plan, make_plan(begin, end, stop));
+  // A few rows of a window before the saved one, which counts them.
+  const bool is_leftover = saved_ && saved_->first_row > begin;
+  if (!is_leftover) {
+    plan.prompt_tokens_distinct += prompt_tokens_distinct_;
+    prompt_tokens_distinct_ = plan.prompt_tokens_distinct;
+    if (!options_.path.empty() && !plan.order.empty()) {
+      BATCHWRIGHT_RETURN_IF_ERROR(save_plan(files_, options_.path, options_.key, plan));
+    }
+  }
+  return std::move(plan.order);
+}
+
+bool RowPlanner::covers_wanted(const SavedPlan& plan) const {
+  const auto begin = is_wanted_.begin();
+  auto missing = std::count(begin + plan.first_row, begin + plan.end_row, true);
+  for (const OrderedRow& row : plan.order) missing -= is_wanted_[row.row] ? 1 : 0;
+  return missing == 0;
+}
+
+Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::stop_token& stop) {
+  SavedPlan plan;
+  plan.first_row = begin;
+  plan.end_row = end;
+  std::vector<uint32_t> rows;
+  for (int64_t row = begin; row < end; ++row) {
+    if (is_wanted_[static_cast<size_t>(row)]) rows.push_back(static_cast<uint32_t>(row));
+  }
+  PrefixTreeBuilder builder;
+  std::vector<RowWork> work;
+  work.reserve(rows.size());
+  std::vector<Prepared> batch;
+  for (size_t next = 0; next < rows.size(); next += batch.size()) {
+    if (stop.stop_requested()) return interrupted("stopped while the rows were put in order");
+    prepare(rows, next, batch);
+    for (const Prepared& row : batch) {
+      builder.add(row.is_shared ? std::span(row.prompt) : std::span<const TokenId>());
+      work.push_back(row.work);
+      plan.prompt_tokens_distinct += row.own_tokens();
+    }
+    rows_planned_ += static_cast<int64_t>(batch.size());
+  }
+  const PrefixTree tree = builder.build();
+  plan.prompt_tokens_distinct += tree.distinct_pages * kPagePositions;
+  plan.order = order_rows(tree, work);
+  for (OrderedRow& row : plan.order) row.row = rows[row.row];
+  return plan;
+}
+
+size_t RowPlanner::batch_end(const std::vector<uint32_t>& rows, size_t begin) const {
+  size_t bytes = 0;
+  size_t end = begin;
+  const size_t most = std::min(rows.size(), begin + kRowsAThread * static_cast<size_t>(options_.threads));
+  while (end < most && bytes < kTextBytesMax) {
+    const RowEntry& entry = index_[rows[end++]];
+    if (entry.length != RowEntry::kTooLong) bytes += entry.length;
+  }
+  return end;
+}
+
+// Each thread takes every so many-th row: neighbours are often alike in length.
+void RowPlanner::prepare(const std::vector<uint32_t>& rows, size_t begin, std::vector<Prepared>& out) const {
+  const size_t count = batch_end(rows, begin) - begin;
+  out.clear();
+  out.resize(count);
+  const auto threads = std::min(static_cast<size_t>(options_.threads), count);
+  const auto take = [&](size_t first) {
+    for (size_t i = first; i < count; i += threads) {
+      Prepared& to = out[i];
+      auto fed = feed_row(rows_, index_, rows[begin + i], context_);
+      if (!fed.ok()) {
+        // It stops the job when its turn comes: after all others.
+        to.work.prompt_tokens = UINT32_MAX;
+        continue;
+      }
+      auto* const prepared = std::get_if<PreparedRequest>(&fed->outcome);
+      if (prepared == nullptr) continue;  // an error row: nothing to compute
+      Request& request = prepared->request;
+      to.work = {static_cast<uint32_t>(request.prompt.size()), expected_answer_tokens(request)};
+      to.choices = std::max(1, request.n);
+      to.is_shared = !request.prompt_logprobs;
+      to.prompt = std::move(request.prompt);
+    }
+  };
+  std::vector<std::jthread> workers;
+  for (size_t t = 1; t < threads; ++t) workers.emplace_back(take, t);
+  take(0);
+}
+
+}  // namespace batchwright

@@ -1,0 +1,71 @@
+// In which order a job's rows run: all of them are tokenised once for it before the first one runs.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/hash.h"
+#include "job/row_index.h"
+#include "job/saved_plan.h"
+#include "protocol/prepare_request.h"
+
+namespace batchwright {
+
+struct RowPlannerOptions {
+  std::string path;  // where the order is kept; empty: nowhere
+  Hash128 key;       // of what it follows from
+  int threads = 1;
+  bool file_order = false;  // the rows run as they stand in the file, and none is tokenised twice
+  // Rows that are ordered together. Larger jobs run window by window.
+  int64_t window_rows = int64_t{1} << 20;
+};
+
+struct PlannedRow {
+  int64_t row = 0;
+  int reused_tokens = -1;  // Request::reused_tokens
+};
+
+// Takes the rows that are wanted, window by window. What it holds of a window's rows is 40 bytes each while it is made,
+// 8 afterwards.
+class RowPlanner {
+ public:
+  // All arguments must outlive the planner.
+  RowPlanner(FileSystem& files, const RowFile& rows, const RowIndex& index, const std::vector<bool>& is_wanted,
+             const ProtocolContext& context, RowPlannerOptions options);
+
+  // The rows of the next window in the order in which they run; none when all were given out. Errors are those of
+  // reading and writing the saved order; kInterrupted once a stop is requested. A row that can't be read stands last.
+  Result<std::vector<PlannedRow>> next(const std::stop_token& stop);
+
+  // Any thread. Rows that were looked at, and the prompt tokens that must be computed for them at least: whole pages
+  // with which several prompts begin once, all others as often as there are choices.
+  int64_t rows_planned() const { return rows_planned_; }
+  int64_t prompt_tokens_distinct() const { return prompt_tokens_distinct_; }
+
+ private:
+  struct Prepared;
+  Result<std::vector<OrderedRow>> order_window(int64_t begin, int64_t end, const std::stop_token& stop);
+  Result<SavedPlan> make_plan(int64_t begin, int64_t end, const std::stop_token& stop);
+  void prepare(const std::vector<uint32_t>& rows, size_t begin, std::vector<Prepared>& out) const;
+  size_t batch_end(const std::vector<uint32_t>& rows, size_t begin) const;
+  bool covers_wanted(const SavedPlan& plan) const;
+
+  FileSystem& files_;
+  const RowFile& rows_;
+  const RowIndex& index_;
+  const std::vector<bool>& is_wanted_;
+  const ProtocolContext& context_;
+  const RowPlannerOptions options_;
+  int64_t next_row_ = 0;
+  bool has_looked_ = false;
+  std::optional<SavedPlan> saved_;  // by an earlier run
+  std::atomic<int64_t> rows_planned_{0};
+  std::atomic<int64_t> prompt_tokens_distinct_{0};
+};
+
+}  // namespace batchwright
