@@ -86,9 +86,11 @@ for answer in map(json.loads, expected):
             assert abs(sum(entry["probability"] for entry in choice["choice_logprobs"]) - 1) < 1e-5, answer
 assert sum(b'"choice_logprobs"' in line for line in expected) == 15
 assert report["prompt_tokens_computed"] < report["prompt_tokens"], "nothing was shared"
+assert 0 < report["prompt_tokens_distinct"] <= report["prompt_tokens_computed"], report
 
 settings = [["--max-batch", 1], ["--max-batch", 3], ["--max-batch", 64], ["--max-batch", 3, "--max-batch-tokens", 16],
-            ["--max-batch-tokens", 64], ["--max-batch-tokens", 512], ["--threads", 1], ["--no-share"]]
+            ["--max-batch-tokens", 64], ["--max-batch-tokens", 512], ["--threads", 1], ["--no-share"],
+            ["--file-order"], ["--file-order", "--no-share", "--max-batch", 5]]
 for isa in ("scalar", "avx2", "avxvnni", "avx512", "vnni", "amx"):
     if program.has_isa(isa, model):
         settings.append(["--isa", isa])
