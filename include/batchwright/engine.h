@@ -50,6 +50,8 @@ struct EngineStats {
   int64_t prompt_tokens_computed = 0;  // without those found in shared pages; recomputed ones count again
   int64_t generated_tokens = 0;
   int64_t preemptions = 0;     // sequences that gave their pages up and were computed again
+  double steps_filled = 0;     // a step counts as the share of its token budget that it used; steps_filled / steps is
+                               // the mean fill
   double seconds_prefill = 0;  // a step's time is divided by its rows
   double seconds_decode = 0;
   StepLimit last_step_limit = StepLimit::kNothing;
@@ -59,6 +61,37 @@ struct EngineStats {
   int64_t kv_pages_used = 0;
   size_t kv_memory_bytes = 0;
   size_t weight_bytes = 0;
+};
+
+// One step: what it held, and where its time went. The three parts of its time follow each other without a gap.
+struct StepRecord {
+  int64_t step = 0;            // counted from 1; 0: there was none yet
+  double begin_seconds = 0;    // since the engine was made
+  double seconds = 0;          // the sum of:
+  double seconds_plan = 0;     // choosing the tokens and their pages
+  double seconds_forward = 0;  // the model, sampling on the workers included
+  double seconds_hand_on = 0;  // giving tokens to their requests, and pages back
+
+  int token_budget = 0;            // tokens that it could hold
+  int decode_tokens = 0;           // computed in it: tokens of answers,
+  int prompt_tokens_computed = 0;  // and of prompts; recomputed ones count again
+  // Tokens of prompts, each choice's, that its sequences got past for the first time, and how many of these they found
+  // in shared pages.
+  int64_t prompt_tokens = 0;
+  int64_t prompt_tokens_shared = 0;
+  int logits_rows = 0;
+  int64_t generated_tokens = 0;  // that answers got since the step before; some need no computing
+
+  // While the model ran.
+  int sequences_running = 0;
+  int sequences_waiting = 0;
+  int64_t kv_pages_used = 0;  // held by sequences
+  int64_t kv_pages_total = 0;
+  size_t kv_bytes_used = 0;
+  size_t kv_bytes_total = 0;
+  int64_t preemptions = 0;  // sequences that gave their pages up for this step
+
+  int tokens() const { return decode_tokens + prompt_tokens_computed; }
 };
 
 // What the stages of one name - of all layers together - took since the engine was made.
@@ -103,7 +136,10 @@ class Engine {
   // A snapshot; may be called from any thread.
   virtual EngineStats stats() const = 0;
 
-  // In the order of a step. Not while a step runs.
+  // Of the step that ended last; the same from any thread. Its record is there when step() returns.
+  virtual StepRecord last_step() const { return {}; }
+
+  // In the order of a step. Not while a step runs; what one step took is the difference of two calls.
   virtual std::vector<StageStats> stage_stats() const { return {}; }
 
   // Log-probability of each token given those before it, for scoring texts: result[i] is that of tokens[i] for

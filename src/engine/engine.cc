@@ -45,14 +45,20 @@ class EngineImpl final : public Engine {
   int64_t active() const override { return static_cast<int64_t>(requests_.size() + ended_.size()); }
   Result<std::vector<Completion>> step() override;
   EngineStats stats() const override;
+  StepRecord last_step() const override;
   std::vector<StageStats> stage_stats() const override;
   Result<std::vector<float>> score(std::span<const TokenId> tokens, int first) override;
 
  private:
   struct SequenceRef {
     RequestState* request;
-    int choice;     // -1: this sequence scores a path of the allowed answers
-    int path = -1;  // the scorer's
+    int choice;       // -1: this sequence scores a path of the allowed answers
+    int path = -1;    // the scorer's
+    int reached = 0;  // positions that were computed or found so far; given up pages do not count against it
+  };
+  struct HeldPages {
+    int64_t count = 0;
+    size_t bytes = 0;
   };
   // What a row of logits gave, made by the workers.
   struct Outcome {
@@ -76,7 +82,9 @@ class EngineImpl final : public Engine {
   void end_choice(RequestState& state, int choice);
   void end_path(RequestState& state, size_t path);
   void end_all(RequestState& state);
-  int64_t count_prompt_rows(const Step& step) const;
+  StepRecord describe(const Step& step);
+  void count_step(StepRecord& record, StepLimit limit);
+  HeldPages held_pages() const;
   StepLimit step_limit() const;
   std::vector<Completion> take_completions();
 
@@ -101,8 +109,14 @@ class EngineImpl final : public Engine {
   std::vector<Outcome> outcomes_;
   std::vector<SamplerScratch> sampler_scratch_;
 
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start_ = Clock::now();
+  std::vector<size_t> page_bytes_;  // of each page class
+
   mutable std::mutex stats_mutex_;
   EngineStats stats_;
+  StepRecord last_step_;
+  int64_t generated_before_ = 0;  // of stats_.generated_tokens: counted in last_step_ or before it
 };
 
 Status EngineImpl::resolve_options(const EngineOptions& options) {
@@ -135,7 +149,8 @@ Status EngineImpl::set_up_cache() {
   for (size_t c = 0; c < classes.size(); ++c) {
     specs.push_back({classes[c].window, pages[c]});
     stats_.kv_pages_total += pages[c];
-    stats_.kv_memory_bytes += static_cast<size_t>(pages[c]) * page_bytes(shape, classes[c], options_.kv_format);
+    page_bytes_.push_back(page_bytes(shape, classes[c], options_.kv_format));
+    stats_.kv_memory_bytes += static_cast<size_t>(pages[c]) * page_bytes_.back();
   }
   cache_ = std::make_unique<PageCache>(std::move(specs));
   SchedulerOptions scheduling;
@@ -381,26 +396,29 @@ Status EngineImpl::score_path(const SequenceRef& ref, int known, std::span<const
 
 Result<std::vector<Completion>> EngineImpl::step() {
   const FloatEnvironment environment;
-  using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   if (!sequences_.empty()) {
+    const int64_t preemptions_before = scheduler_->preemptions();
     const Step& step = scheduler_->plan();
     BATCHWRIGHT_CHECK(step.rows() > 0);
+    StepRecord record = describe(step);
+    record.preemptions = scheduler_->preemptions() - preemptions_before;
     step_ = &step;
     outcomes_.assign(step.logits.size(), {});
+    const StepLimit limit = step_limit();
+    const auto planned = Clock::now();
     const ForwardResult& result = model_->forward(
         step, [this](int worker, int index, std::span<float> logits) { consume_logits(worker, index, logits); });
-    const int64_t prompt_rows = count_prompt_rows(step);
-    const StepLimit limit = step_limit();
+    const auto computed = Clock::now();
     collect_rows(step, result);
-    const std::lock_guard lock(stats_mutex_);
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    const double share = static_cast<double>(prompt_rows) / step.rows();
-    ++stats_.steps;
-    stats_.last_step_limit = limit;
-    stats_.prompt_tokens_computed += prompt_rows;
-    stats_.seconds_prefill += seconds * share;
-    stats_.seconds_decode += seconds * (1 - share);
+    const auto end = Clock::now();
+    const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
+    record.begin_seconds = seconds(begin - start_);
+    record.seconds = seconds(end - begin);
+    record.seconds_plan = seconds(planned - begin);
+    record.seconds_forward = seconds(computed - planned);
+    record.seconds_hand_on = seconds(end - computed);
+    count_step(record, limit);
   }
   return take_completions();
 }
@@ -475,13 +493,53 @@ StepLimit EngineImpl::step_limit() const {
   return StepLimit::kNothing;
 }
 
-int64_t EngineImpl::count_prompt_rows(const Step& step) const {
-  int64_t rows = 0;
+// What the planned step holds; its times are still to come.
+StepRecord EngineImpl::describe(const Step& step) {
+  StepRecord record;
+  record.token_budget = options_.max_batch_tokens;
+  record.logits_rows = static_cast<int>(step.logits.size());
   for (const Run& run : step.runs) {
-    const auto prompt = static_cast<int>(sequences_.at(run.sequence).request->request.prompt.size());
-    rows += std::clamp(prompt - run.first_position, 0, run.count);
+    SequenceRef& ref = sequences_.at(run.sequence);
+    const auto prompt = static_cast<int>(ref.request->request.prompt.size());
+    const int computed = std::clamp(prompt - run.first_position, 0, run.count);
+    record.prompt_tokens_computed += computed;
+    record.decode_tokens += run.count - computed;
+    if (ref.path >= 0) continue;  // its prompt is that of the choices
+    const int from = std::min(ref.reached, prompt);
+    record.prompt_tokens_shared += std::max(0, std::min(run.first_position, prompt) - from);
+    ref.reached = std::max(ref.reached, run.first_position + run.count);
+    record.prompt_tokens += std::min(ref.reached, prompt) - from;
   }
-  return rows;
+  record.sequences_running = scheduler_->running();
+  record.sequences_waiting = scheduler_->waiting();
+  const HeldPages held = held_pages();
+  record.kv_pages_used = held.count;
+  record.kv_bytes_used = held.bytes;
+  record.kv_pages_total = stats_.kv_pages_total;
+  record.kv_bytes_total = stats_.kv_memory_bytes;
+  return record;
+}
+
+void EngineImpl::count_step(StepRecord& record, StepLimit limit) {
+  const std::lock_guard lock(stats_mutex_);
+  record.step = ++stats_.steps;
+  record.generated_tokens = stats_.generated_tokens - std::exchange(generated_before_, stats_.generated_tokens);
+  const double share = static_cast<double>(record.prompt_tokens_computed) / record.tokens();
+  stats_.last_step_limit = limit;
+  stats_.prompt_tokens_computed += record.prompt_tokens_computed;
+  stats_.steps_filled += static_cast<double>(record.tokens()) / record.token_budget;
+  stats_.seconds_prefill += record.seconds * share;
+  stats_.seconds_decode += record.seconds * (1 - share);
+  last_step_ = record;
+}
+
+EngineImpl::HeldPages EngineImpl::held_pages() const {
+  HeldPages held;
+  for (int c = 0; c < cache_->classes(); ++c) {
+    held.count += cache_->held(c);
+    held.bytes += static_cast<size_t>(cache_->held(c)) * page_bytes_[static_cast<size_t>(c)];
+  }
+  return held;
 }
 
 std::vector<Completion> EngineImpl::take_completions() {
@@ -490,14 +548,18 @@ std::vector<Completion> EngineImpl::take_completions() {
   stats_.preemptions = scheduler_->preemptions();
   stats_.sequences_running = scheduler_->running();
   stats_.sequences_waiting = scheduler_->waiting();
-  stats_.kv_pages_used = 0;
-  for (int c = 0; c < cache_->classes(); ++c) stats_.kv_pages_used += cache_->held(c);
+  stats_.kv_pages_used = held_pages().count;
   return completions;
 }
 
 EngineStats EngineImpl::stats() const {
   const std::lock_guard lock(stats_mutex_);
   return stats_;
+}
+
+StepRecord EngineImpl::last_step() const {
+  const std::lock_guard lock(stats_mutex_);
+  return last_step_;
 }
 
 std::vector<StageStats> EngineImpl::stage_stats() const {
