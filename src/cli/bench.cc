@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -12,8 +13,10 @@
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/help.h"
+#include "cli/step_files.h"
 #include "kernels/peaks/peaks.h"
 #include "platform/cpu.h"
+#include "platform/posix_file_system.h"
 
 namespace batchwright {
 namespace {
@@ -116,6 +119,7 @@ class BenchCommand : public Command {
         ->capture_default_str();
     command.add_flag("--stages", stages_, "Show where the time of forward passes goes");
     command.add_flag("--json", json_, "One JSON object");
+    step_files_.add_to(command, false);
     engine_.add_to(command, false);
   }
 
@@ -130,6 +134,7 @@ class BenchCommand : public Command {
       return invalid_argument(
           fmt::format("--shared-prefix {} is more than the {} tokens of --prompt", shared_prefix_, prompt_));
     }
+    BATCHWRIGHT_RETURN_IF_ERROR(step_files_.check({model_}));
     BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions options, engine_.options());
     options.max_batch = *std::max_element(batches_.begin(), batches_.end());
     options.max_batch_tokens = max_batch_tokens_;
@@ -139,6 +144,7 @@ class BenchCommand : public Command {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(model_, options));
     // Touches the weights and the KV pages once.
     BATCHWRIGHT_RETURN_IF_ERROR(run_batch(*engine, 1, std::min(prompt_, 16), 0, 1).status());
+    BATCHWRIGHT_RETURN_IF_ERROR(step_files_.begin(*engine));
     std::vector<BatchSpeed> speeds;
     for (const int batch : batches_) {
       const std::vector<StageStats> before = engine->stage_stats();
@@ -151,6 +157,7 @@ class BenchCommand : public Command {
       speeds.back().stages = stage_shares(before, engine->stage_stats());
       if (!json_) fmt::print(stderr, "batch {} is done\n", batch);
     }
+    for (const std::string& failure : step_files_.end(*engine, "")) fmt::print(stderr, "batchwright: {}\n", failure);
     BATCHWRIGHT_ASSIGN_OR_RETURN(const Isa isa, select_isa(engine->options().isa));
     constexpr double kPeakSeconds = 1.5;
     const Peaks peaks = measure_peaks(isa, engine->options().threads, kPeakSeconds);
@@ -182,6 +189,7 @@ class BenchCommand : public Command {
     const EngineStats before = engine.stats();
     while (engine.active() > 0) {
       BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<Completion> done, engine.step());
+      step_files_.stepped(engine);
       for (const Completion& completion : done) BATCHWRIGHT_RETURN_IF_ERROR(completion.status);
     }
     const EngineStats after = engine.stats();
@@ -294,6 +302,8 @@ class BenchCommand : public Command {
   bool stages_ = false;
   bool json_ = false;
   EngineFlags engine_;
+  const std::unique_ptr<FileSystem> files_ = posix_file_system();
+  StepFiles step_files_{*files_};
   uint64_t next_seed_ = 1;
 };
 

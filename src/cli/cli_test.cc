@@ -140,6 +140,14 @@ TEST(Progress, Lines) {
   EXPECT_EQ(bar.substr(0, 8), "[#####..");
   EXPECT_LT(bar.size(), 120U);
   EXPECT_LT(progress_line(progress, 0, 40).size(), 40U);
+  progress.engine.steps = 8;
+  progress.engine.steps_filled = 2.2;
+  EXPECT_EQ(progress_line(progress, size_t{3} << 29, 0),
+            "50/200 rows, 2 failed | 500 prompt + 20 generated tokens/s | 90% shared, steps 28% full | 1.5 GiB | "
+            "0:30 left");
+  // A narrow terminal does without that, not without the time left.
+  EXPECT_TRUE(contains(progress_line(progress, size_t{3} << 29, 100), "90% shared | 1.5 GiB | 0:30 left"));
+  EXPECT_TRUE(contains(progress_event(progress, 7), "\"share_saved\":0.9,\"steps\":8,\"mean_fill\":0.275"));
   progress.rows_ok = progress.rows_failed = 0;
   EXPECT_TRUE(contains(progress_event(progress, 7), "\"seconds_left\":null"));
 }

@@ -34,6 +34,10 @@ double share_saved(const JobProgress& progress) {
   return std::clamp(1 - computed, 0.0, 1.0);
 }
 
+double mean_fill_of(const JobProgress& progress) {
+  return mean_fill(progress.engine.steps, progress.engine.steps_filled);
+}
+
 // Below 0: not known yet.
 double seconds_left(const JobProgress& progress) {
   const int64_t done = progress.rows_ok + progress.rows_failed;
@@ -69,14 +73,19 @@ std::string progress_line(const JobProgress& progress, size_t memory_bytes, int 
   if (progress.rows_failed > 0) text += fmt::format(", {} failed", progress.rows_failed);
   text += fmt::format(" | {:.0f} prompt + {:.0f} generated tokens/s", rate(progress.prompt_tokens, progress.seconds),
                       rate(progress.engine.generated_tokens, progress.seconds));
-  text += fmt::format(" | {:.0f}% shared | {}", 100 * share_saved(progress),
-                      format_bytes(static_cast<double>(memory_bytes)));
+  text += fmt::format(" | {:.0f}% shared", 100 * share_saved(progress));
+  std::string end = fmt::format(" | {}", format_bytes(static_cast<double>(memory_bytes)));
   const double left = seconds_left(progress);
   if (progress.draining) {
-    text += " | stopping";
+    end += " | stopping";
   } else if (left >= 0) {
-    text += fmt::format(" | {} left", format_time(left));
+    end += fmt::format(" | {} left", format_time(left));
   }
+  const std::string fill =
+      progress.engine.steps > 0 ? fmt::format(", steps {:.0f}% full", 100 * mean_fill_of(progress)) : "";
+  // Where the terminal is too narrow for all, it is missed least.
+  if (width <= 0 || text.size() + fill.size() + end.size() < static_cast<size_t>(width)) text += fill;
+  text += end;
   constexpr int kBarWidthLeast = 8;
   constexpr int kBarWidthMost = 30;
   const int room = width - static_cast<int>(text.size()) - 4;
@@ -101,6 +110,9 @@ std::string progress_event(const JobProgress& progress, size_t memory_bytes) {
   out.member("prompt_tokens", progress.prompt_tokens);
   out.member("prompt_tokens_computed", progress.prompt_tokens_computed);
   out.member("generated_tokens", progress.engine.generated_tokens);
+  out.member("share_saved", share_saved(progress));
+  out.member("steps", progress.engine.steps);
+  out.member("mean_fill", mean_fill_of(progress));
   out.member("sequences_running", progress.engine.sequences_running);
   out.member("sequences_waiting", progress.engine.sequences_waiting);
   out.member("kv_pages_used", progress.engine.kv_pages_used);

@@ -19,8 +19,8 @@ enum class ProgressStyle {
 // The style that fits: JSON and quiet as asked for, else a bar where standard error is a terminal.
 ProgressStyle choose_progress_style(bool quiet, bool json);
 
-// One line without its end: rows, tokens a second, the share of prompt tokens that needed no computing, memory, time
-// left. width: of the terminal; 0: no bar.
+// One line without its end: rows, tokens a second, the share of prompt tokens that needed no computing, how full the
+// steps were on average (mean_fill of the report), memory, time left. width: of the terminal; 0: no bar.
 std::string progress_line(const JobProgress& progress, size_t memory_bytes, int width);
 std::string progress_event(const JobProgress& progress, size_t memory_bytes);
 

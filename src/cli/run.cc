@@ -19,6 +19,7 @@
 #include "cli/help.h"
 #include "cli/job_prompt_encoder.h"
 #include "cli/progress.h"
+#include "cli/step_files.h"
 #include "cli/stop_signal.h"
 #include "job/job.h"
 #include "platform/cpu.h"
@@ -60,6 +61,18 @@ std::string resuming_command(const std::vector<std::string>& words) {
   return out + "--resume";
 }
 
+// All that looks at a run's steps.
+class RunObserver : public JobObserver {
+ public:
+  RunObserver(ProgressPrinter& printer, StepFiles& step_files) : printer_(printer), step_files_(step_files) {}
+  void stepped(const Engine& engine) override { step_files_.stepped(engine); }
+  void progressed(const JobProgress& progress) override { printer_.progressed(progress); }
+
+ private:
+  ProgressPrinter& printer_;
+  StepFiles& step_files_;
+};
+
 class RunCommand : public Command {
  public:
   RunCommand(CLI::App& app, std::vector<std::string> command_line);
@@ -74,9 +87,12 @@ class RunCommand : public Command {
 
   Result<JobOutcome> run_job();
   Status check_options();
+  std::vector<std::string> files_in_use() const;
+  std::string chart_title() const;
   bool speaks() const { return !quiet_ && !json_; }
   int fail(const Status& status) const;
   void print_notes(const Job& job) const;
+  void print_note_event(const std::string& message) const;
   void print_summary(const JobReport& report) const;
   void print_event(const char* event, const JobReport& report, int code) const;
 
@@ -91,6 +107,7 @@ class RunCommand : public Command {
   std::string input_format_;
   std::string url_;
   EngineFlags engine_;
+  StepFiles step_files_{*files_};
   bool no_share_ = false;
   bool quiet_ = false;
   bool json_ = false;
@@ -135,6 +152,7 @@ void RunCommand::add_files(CLI::App& command) {
                    "Run the rows as they stand in the file (default: what they share once)");
   command.add_option("--limit", job_.limit, "Only the first N rows")->check(CLI::Range(int64_t{1}, INT64_MAX));
   command.add_option("--report", job_.report, "Where the report goes (default: OUTPUT.report.json)");
+  step_files_.add_to(command, true);
   command.add_flag("--quiet", quiet_, "Print errors only");
   command.add_flag("--json", json_, "Print progress as JSON Lines");
 }
@@ -274,11 +292,30 @@ Status RunCommand::check_options() {
   return {};
 }
 
+// What neither a trace nor a chart may take the place of.
+std::vector<std::string> RunCommand::files_in_use() const {
+  std::vector<std::string> paths = {job_.model_path};
+  if (job_.input != "-") paths.push_back(job_.input);
+  if (!template_path_.empty()) paths.push_back(template_path_);
+  if (!job_.report.empty()) paths.push_back(job_.report);
+  if (job_.output != "-") {
+    const std::vector<std::string> own = JobFiles(job_.output).all();
+    paths.insert(paths.end(), own.begin(), own.end());
+  }
+  return paths;
+}
+
+std::string RunCommand::chart_title() const {
+  const auto name = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
+  return fmt::format("{} with {}", job_.input == "-" ? "standard input" : name(job_.input), name(job_.model_path));
+}
+
 Result<JobOutcome> RunCommand::run_job() {
   BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions engine_options, engine_.options());
   engine_options.share_prefixes = !no_share_;
   job_.context_length = engine_options.context_length;
   BATCHWRIGHT_RETURN_IF_ERROR(check_options());
+  BATCHWRIGHT_RETURN_IF_ERROR(step_files_.check(files_in_use()));
   JobEnvironment environment;
   environment.seconds = steady_seconds;
   environment.unix_time = [] { return static_cast<int64_t>(std::time(nullptr)); };
@@ -301,8 +338,16 @@ Result<JobOutcome> RunCommand::run_job() {
                                                     .date = job_.date,
                                                     .chat_template = job_.chat_template,
                                                     .template_origin = template_path_});
+  const double seconds_load = steady_seconds() - load_start;
+  BATCHWRIGHT_RETURN_IF_ERROR(step_files_.begin(*engine));
   ProgressPrinter printer(choose_progress_style(quiet_, json_), peak_memory_bytes);
-  return job->run(*engine, *encoder, steady_seconds() - load_start, &printer);
+  RunObserver observer(printer, step_files_);
+  JobOutcome outcome = job->run(*engine, *encoder, seconds_load, &observer);
+  printer.finish();
+  for (const std::string& failure : step_files_.end(*engine, chart_title())) {
+    json_ ? print_note_event(failure) : fmt::print(stderr, "batchwright: {}\n", failure);
+  }
+  return outcome;
 }
 
 int RunCommand::run() {
@@ -326,15 +371,18 @@ int RunCommand::run() {
 void RunCommand::print_notes(const Job& job) const {
   for (const std::string& note : job.notes()) {
     if (speaks()) fmt::print(stderr, "{}\n", note);
-    if (!json_) continue;
-    std::string text;
-    JsonWriter out(text);
-    out.begin_object();
-    out.member("event", "note");
-    out.member("message", note);
-    out.end_object();
-    fmt::print(stderr, "{}\n", text);
+    if (json_) print_note_event(note);
   }
+}
+
+void RunCommand::print_note_event(const std::string& message) const {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.member("event", "note");
+  out.member("message", message);
+  out.end_object();
+  fmt::print(stderr, "{}\n", text);
 }
 
 int RunCommand::fail(const Status& status) const {
@@ -380,6 +428,8 @@ void RunCommand::print_summary(const JobReport& report) const {
                static_cast<double>(report.prompt_tokens) / seconds,
                static_cast<double>(report.generated_tokens) / seconds,
                format_bytes(static_cast<double>(report.peak_memory_bytes)));
+    fmt::print(stderr, "{} steps, {:.0f}% full on average\n", report.steps,
+               100 * mean_fill(report.steps, report.steps_filled));
     for (const auto& [name, count] : report.ignored_fields) {
       fmt::print(stderr, "field {} was ignored in {} rows\n", name, count);
     }

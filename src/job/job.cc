@@ -42,7 +42,7 @@ Status Job::begin_attempt(const Engine& engine, int64_t unix_time) {
   return journal_->write_attempt(unix_time, to_json(parameters_));
 }
 
-Result<std::unique_ptr<JobOutput>> Job::open_output() {
+Result<std::unique_ptr<JobOutput>> Job::open_output(const Engine& engine) {
   const ResultOrder order = options_.ordered ? ResultOrder::kInput : ResultOrder::kCompletion;
   const std::string header = result_header(parameters_, *format_);
   if (is_stream()) return stream_output(files_, order, rows_wanted_, header);
@@ -53,6 +53,11 @@ Result<std::unique_ptr<JobOutput>> Job::open_output() {
   output.sync_seconds = options_.sync_seconds;
   output.seconds = environment_.seconds;
   output.unix_time = environment_.unix_time;
+  output.progress = [&engine, before = engine.stats()] {
+    const EngineStats now = engine.stats();
+    return AttemptProgress{0, now.steps - before.steps, now.steps_filled - before.steps_filled,
+                           now.preemptions - before.preemptions};
+  };
   output.state_files = paths_.temporaries();
   // Rows beyond --limit may be wanted later.
   if (rows_total() == index_.size()) {
@@ -85,7 +90,7 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
   const JournalSummary before = journal_ ? journal_->summary() : JournalSummary();
   const int64_t created = before.attempts.empty() ? now : before.attempts.front().unix_time;
   const ResultFormat format = result_format(parameters_, *format_, model, created);
-  auto output = open_output();
+  auto output = open_output(engine);
   outcome.status = output.status();
   ReportedRows reported;
   if (outcome.status.ok()) {
@@ -108,7 +113,11 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
       (void)(*output)->abandon();
     }
     reported = (*output)->reported();
-    report.kv_memory_bytes = loop.stats().kv_memory_bytes;
+    const EngineStats stats = loop.stats();
+    report.kv_memory_bytes = stats.kv_memory_bytes;
+    report.steps = stats.steps;
+    report.steps_filled = stats.steps_filled;
+    report.preemptions = stats.preemptions;
     report.limited_by = loop.limited_by();
     report.ignored_fields = loop.ignored_fields();
     report.prompt_tokens_distinct = planner.prompt_tokens_distinct();

@@ -78,7 +78,9 @@ struct JobProgress {
 class JobObserver {
  public:
   virtual ~JobObserver() = default;
-  // After each step, on the stepping thread.
+  // On the stepping thread, both: after each step of the engine, which may be asked about it,
+  virtual void stepped(const Engine& /*engine*/) {}
+  // and after that, also where there was nothing to compute.
   virtual void progressed(const JobProgress& progress) = 0;
 };
 
@@ -143,7 +145,7 @@ class Job {
   void choose_rows();
 
   Status begin_attempt(const Engine& engine, int64_t unix_time);
-  Result<std::unique_ptr<JobOutput>> open_output();
+  Result<std::unique_ptr<JobOutput>> open_output(const Engine& engine);
   RowPlannerOptions planner_options() const;
   Status write_report(const JobReport& report);
 

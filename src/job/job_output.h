@@ -68,6 +68,8 @@ struct JournalledOutputOptions {
   double sync_seconds = 0.2;
   std::function<double()> seconds;     // a clock that never goes back
   std::function<int64_t()> unix_time;  // of the calendar
+  // Of this run, but for its seconds. Called on the thread that commits.
+  std::function<AttemptProgress()> progress;
   // What an unfinished job keeps, the partial files too: removed when it is complete.
   std::vector<std::string> state_files;
 };

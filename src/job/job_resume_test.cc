@@ -94,9 +94,15 @@ TEST_F(JobResumeTest, RowsThatAreDoneAreNotRunAgain) {
   ASSERT_FALSE(run_for(6).status.ok());
   const int64_t done = read_journal(files_, "out.jsonl.journal", nullptr)->rows_done();
   ASSERT_GT(done, 0);
+  const AttemptProgress before = read_journal(files_, "out.jsonl.journal", nullptr)->progress();
+  EXPECT_GT(before.steps, 0);
+  const int64_t steps_before = engine_.stats().steps;
   const JobOutcome outcome = run();
   ASSERT_TRUE(outcome.status.ok()) << outcome.status.message();
   EXPECT_EQ(outcome.report.rows_resumed, done);
+  // Of both runs; each step of this engine is a quarter full.
+  EXPECT_EQ(outcome.report.steps, before.steps + engine_.stats().steps - steps_before);
+  EXPECT_DOUBLE_EQ(mean_fill(outcome.report.steps, outcome.report.steps_filled), 0.25);
   // Prompts are "<BOS>text N": what the engine was given are the other rows.
   EXPECT_LT(engine_.stats().prompt_tokens, (40 - done + 1) * 8);
   EXPECT_EQ(outcome.report.prompt_tokens, read_journal(files_, "out.jsonl.journal", nullptr)->prompt_tokens);

@@ -124,6 +124,8 @@ TEST_F(JobTest, TheReport) {
                                  "prompt_tokens",
                                  "prompt_tokens_computed",
                                  "generated_tokens",
+                                 "steps",
+                                 "preemptions",
                                  "seconds",
                                  "seconds_load",
                                  "tokens_per_second_prompt",
@@ -141,6 +143,8 @@ TEST_F(JobTest, TheReport) {
   }
   EXPECT_EQ(report.find("rows_ok")->as_int64(), 2);
   EXPECT_EQ(report.find("prompt_tokens")->as_int64(), 4);
+  EXPECT_GT(report.find("steps")->as_int64(), 0);
+  EXPECT_EQ(report.find("mean_fill")->as_double(), 0.25);
   EXPECT_EQ(report.find("peak_memory_bytes")->as_int64(), 77);
   EXPECT_EQ(report.find("seconds_load")->as_double(), 0.5);
   EXPECT_EQ(report.find("ignored_fields")->find("stream")->as_int64(), 2);

@@ -272,7 +272,9 @@ class JournalledOutput : public JobOutput {
 
   Status commit_pending(double seconds) {
     for (ResultFile& file : results_) BATCHWRIGHT_RETURN_IF_ERROR(file.sync());
-    BATCHWRIGHT_RETURN_IF_ERROR(journal_.write_rows(pending_, seconds - start_seconds_));
+    AttemptProgress progress = options_.progress();
+    progress.seconds = seconds - start_seconds_;
+    BATCHWRIGHT_RETURN_IF_ERROR(journal_.write_rows(pending_, progress));
     pending_.clear();
     last_commit_seconds_ = seconds;
     const std::lock_guard lock(mutex_);

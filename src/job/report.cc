@@ -20,7 +20,11 @@ void JobReport::add(const JournalSummary& earlier) {
   prompt_tokens += earlier.prompt_tokens;
   prompt_tokens_computed += earlier.prompt_tokens_computed;
   generated_tokens += earlier.generated_tokens;
-  seconds += earlier.seconds();
+  const AttemptProgress progress = earlier.progress();
+  seconds += progress.seconds;
+  steps += progress.steps;
+  steps_filled += progress.steps_filled;
+  preemptions += progress.preemptions;
 }
 
 void append_report(JsonWriter& out, const JobReport& r) {
@@ -36,6 +40,9 @@ void append_report(JsonWriter& out, const JobReport& r) {
   out.member("prompt_tokens_computed", r.prompt_tokens_computed);
   out.member("prompt_tokens_distinct", r.prompt_tokens_distinct);
   out.member("generated_tokens", r.generated_tokens);
+  out.member("steps", r.steps);
+  out.member("mean_fill", mean_fill(r.steps, r.steps_filled));
+  out.member("preemptions", r.preemptions);
   out.member("seconds", r.seconds);
   out.member("seconds_load", r.seconds_load);
   out.member("tokens_per_second_prompt", rate(static_cast<double>(r.prompt_tokens), r.seconds));

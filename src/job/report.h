@@ -23,6 +23,9 @@ struct JobReport {
   int64_t prompt_tokens_computed = 0;
   int64_t prompt_tokens_distinct = 0;  // 0: not known
   int64_t generated_tokens = 0;
+  int64_t steps = 0;
+  double steps_filled = 0;  // mean_fill's sum
+  int64_t preemptions = 0;
   double seconds = 0;       // of running rows, without loading the model
   double seconds_load = 0;  // loading the model
   size_t peak_memory_bytes = 0;
@@ -38,6 +41,11 @@ struct JobReport {
   // Counts, and seconds, of earlier runs.
   void add(const JournalSummary& earlier);
 };
+
+// The mean over steps of the share of the token budget that each used; 0 where there was none.
+inline double mean_fill(int64_t steps, double steps_filled) {
+  return steps > 0 ? steps_filled / static_cast<double>(steps) : 0;
+}
 
 void append_report(JsonWriter& out, const JobReport& report);
 // With line feeds, for people.

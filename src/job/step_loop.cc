@@ -89,6 +89,7 @@ void StepLoop::accept(FedRow fed) {
 
 Status StepLoop::step() {
   BATCHWRIGHT_ASSIGN_OR_RETURN(std::vector<Completion> done, engine_.step());
+  if (observer_ != nullptr) observer_->stepped(engine_);
   limited_by_.count_step(engine_.stats().last_step_limit, idle_input_, feeder_.finished());
   for (Completion& completion : done) {
     const auto found = in_flight_.find(completion.id);
@@ -148,6 +149,7 @@ EngineStats StepLoop::stats() const {
   now.prompt_tokens_computed -= start_stats_.prompt_tokens_computed;
   now.generated_tokens -= start_stats_.generated_tokens;
   now.preemptions -= start_stats_.preemptions;
+  now.steps_filled -= start_stats_.steps_filled;
   now.seconds_prefill -= start_stats_.seconds_prefill;
   now.seconds_decode -= start_stats_.seconds_decode;
   return now;

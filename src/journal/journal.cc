@@ -12,9 +12,11 @@
 namespace batchwright {
 namespace {
 
-enum class RecordType : uint8_t { kAttempt = 1, kRow = 2, kTime = 3, kComplete = 4 };
+enum class RecordType : uint8_t { kAttempt = 1, kRow = 2, kProgress = 3, kComplete = 4 };
 
 constexpr size_t kRowBytes = 49;
+constexpr size_t kProgressBytes = 32;
+constexpr size_t kSecondsAloneBytes = 8;  // of older programs
 constexpr size_t kRewriteBytes = size_t{1} << 20;
 
 void append_record(std::string& out, RecordType type, std::string_view payload) {
@@ -44,10 +46,13 @@ void append_row(std::string& out, const RowRecord& row) {
   append_record(out, RecordType::kRow, payload);
 }
 
-void append_time(std::string& out, double seconds) {
+void append_progress(std::string& out, const AttemptProgress& progress) {
   std::string payload;
-  append_number(payload, seconds);
-  append_record(out, RecordType::kTime, payload);
+  append_number(payload, progress.seconds);
+  append_number(payload, progress.steps);
+  append_number(payload, progress.steps_filled);
+  append_number(payload, progress.preemptions);
+  append_record(out, RecordType::kProgress, payload);
 }
 
 RowRecord read_row(std::string_view payload) {
@@ -80,11 +85,8 @@ class Replay {
         return take_attempt(record.payload);
       case RecordType::kRow:
         return take_row(record.payload);
-      case RecordType::kTime:
-        if (record.payload.size() != sizeof(double)) return malformed("time", record);
-        if (summary_.attempts.empty()) return invalid_data("holds a time before the first attempt");
-        summary_.attempts.back().seconds = read_number<double>(record.payload);
-        return {};
+      case RecordType::kProgress:
+        return take_progress(record);
       case RecordType::kComplete:
         return take_complete(record);
     }
@@ -127,6 +129,20 @@ class Replay {
     return take_row_ ? take_row_(row) : Status();
   }
 
+  Status take_progress(const LogRecord& record) {
+    const size_t size = record.payload.size();
+    if (size != kProgressBytes && size != kSecondsAloneBytes) return malformed("progress", record);
+    if (summary_.attempts.empty()) return invalid_data("holds a progress before the first attempt");
+    NumberReader fields(record.payload);
+    AttemptProgress& progress = summary_.attempts.back().progress;
+    progress.seconds = fields.take<double>();
+    if (size == kSecondsAloneBytes) return {};
+    progress.steps = fields.take<int64_t>();
+    progress.steps_filled = fields.take<double>();
+    progress.preemptions = fields.take<int64_t>();
+    return {};
+  }
+
   Status take_complete(const LogRecord& record) {
     if (record.payload.size() != sizeof(int64_t) + 1) return malformed("complete", record);
     NumberReader fields(record.payload);
@@ -157,9 +173,17 @@ Result<std::optional<JournalSummary>> replay(const ReadableFile& file, const Rep
 
 }  // namespace
 
-double JournalSummary::seconds() const {
-  double sum = 0;
-  for (const AttemptRecord& attempt : attempts) sum += attempt.seconds;
+AttemptProgress& operator+=(AttemptProgress& sum, const AttemptProgress& more) {
+  sum.seconds += more.seconds;
+  sum.steps += more.steps;
+  sum.steps_filled += more.steps_filled;
+  sum.preemptions += more.preemptions;
+  return sum;
+}
+
+AttemptProgress JournalSummary::progress() const {
+  AttemptProgress sum;
+  for (const AttemptRecord& attempt : attempts) sum += attempt.progress;
   return sum;
 }
 
@@ -242,7 +266,7 @@ Status Journal::rewrite(const std::vector<RowRecord>& rows) {
     append_log_header(records);
     for (const AttemptRecord& attempt : summary_.attempts) {
       append_attempt(records, attempt.unix_time, attempt.parameters);
-      append_time(records, attempt.seconds);
+      append_progress(records, attempt.progress);
     }
     for (const RowRecord& row : rows) {
       append_row(records, row);
@@ -260,10 +284,10 @@ Status Journal::write_attempt(int64_t unix_time, const std::string& parameters) 
   return append(records);
 }
 
-Status Journal::write_rows(const std::vector<RowRecord>& rows, double seconds) {
+Status Journal::write_rows(const std::vector<RowRecord>& rows, const AttemptProgress& progress) {
   std::string records;
   for (const RowRecord& row : rows) append_row(records, row);
-  append_time(records, seconds);
+  append_progress(records, progress);
   return append(records);
 }
 

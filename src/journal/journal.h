@@ -33,11 +33,20 @@ struct RowRecord {
   uint32_t generated_tokens = 0;
 };
 
+// What an attempt has done beside its rows.
+struct AttemptProgress {
+  double seconds = 0;  // how long it has gone on
+  int64_t steps = 0;
+  double steps_filled = 0;  // the sum of the shares of their token budgets that the steps used
+  int64_t preemptions = 0;
+};
+AttemptProgress& operator+=(AttemptProgress& sum, const AttemptProgress& more);
+
 // A run of the program on the job, written at its start.
 struct AttemptRecord {
   int64_t unix_time = 0;
-  std::string parameters;  // JSON, the job room's affair
-  double seconds = 0;      // how long it went on, as far as that was reported
+  std::string parameters;    // JSON, the job room's affair
+  AttemptProgress progress;  // as far as it was reported
 };
 
 // All rows have ended and the result files have their names.
@@ -59,7 +68,7 @@ struct JournalSummary {
   uint64_t dropped_bytes = 0;  // after them: torn, or not finished
 
   int64_t rows_done() const { return rows[0] + rows[1]; }
-  double seconds() const;  // of all attempts
+  AttemptProgress progress() const;  // of all attempts
 };
 
 // One thread at a time. Holds the journal's lock.
@@ -94,8 +103,8 @@ class Journal {
   // Each is on the disk when the call returns. After an error nothing more may be written: a second sync may succeed
   // without having written what the first one lost.
   Status write_attempt(int64_t unix_time, const std::string& parameters);
-  // seconds: of this attempt so far.
-  Status write_rows(const std::vector<RowRecord>& rows, double seconds);
+  // progress: of this attempt so far.
+  Status write_rows(const std::vector<RowRecord>& rows, const AttemptProgress& progress);
   Status write_complete(const CompleteRecord& complete);
 
   // Gives the file up and removes it: for a job that never started.

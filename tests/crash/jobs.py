@@ -52,7 +52,7 @@ def seeded(default=None):
 HEADER = b"BWRECLOG" + struct.pack("<I", 1)
 FRAME = struct.Struct("<IIB")  # length and CRC-32C of what follows it, type
 ROW = struct.Struct("<IBQIIQQIII")
-ATTEMPT, ROW_RECORD, TIME, COMPLETE = 1, 2, 3, 4
+ATTEMPT, ROW_RECORD, PROGRESS, COMPLETE = 1, 2, 3, 4
 ANSWER, ERROR = 0, 1
 
 
@@ -113,8 +113,8 @@ class Journal:
         elif kind == ROW_RECORD:
             check(self.attempts and not self.is_complete, "a row outside an attempt")
             self.rows.append(Row(*ROW.unpack(payload)))
-        elif kind == TIME:
-            check(len(payload) == 8 and struct.unpack("<d", payload)[0] >= 0, "a time that cannot be", payload)
+        elif kind == PROGRESS:
+            check(len(payload) == 32 and min(struct.unpack("<dqdq", payload)) >= 0, "a progress that cannot be", payload)
         elif kind == COMPLETE:
             check(len(payload) == 9, "a completion of", len(payload), "bytes")
             self.is_complete, self.is_ordered = True, payload[8] != 0

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +50,7 @@ class FakeEngine : public Engine {
     requests_.push_back(std::move(request));
     ++submitted;
     largest_active = std::max(largest_active, active());
+    publish();
   }
   void cancel(uint64_t id) override {
     std::erase_if(requests_, [id](const Request& r) { return r.id == id; });
@@ -56,6 +59,8 @@ class FakeEngine : public Engine {
 
   Result<std::vector<Completion>> step() override {
     ++stats_.steps;
+    stats_.steps_filled += 0.25;
+    publish();
     if (on_step) on_step(static_cast<int>(stats_.steps));
     if (stats_.steps == fail_at_step) return internal_error("the fake engine broke");
     std::vector<Completion> done;
@@ -68,10 +73,14 @@ class FakeEngine : public Engine {
     }
     stats_.sequences_running = static_cast<int>(std::min<size_t>(requests_.size(), 4));
     stats_.sequences_waiting = static_cast<int>(requests_.size()) - stats_.sequences_running;
+    publish();
     return done;
   }
 
-  EngineStats stats() const override { return stats_; }
+  EngineStats stats() const override {
+    const std::lock_guard lock(*mutex_);
+    return published_;
+  }
   Result<std::vector<float>> score(std::span<const TokenId> /*tokens*/, int /*first*/) override {
     return unsupported("the fake engine scores nothing");
   }
@@ -80,6 +89,11 @@ class FakeEngine : public Engine {
   int64_t submitted = 0;
 
  private:
+  void publish() {
+    const std::lock_guard lock(*mutex_);
+    published_ = stats_;
+  }
+
   bool is_endless(const Request& request) const {
     return std::find(request.prompt.begin(), request.prompt.end(), endless) != request.prompt.end();
   }
@@ -109,6 +123,8 @@ class FakeEngine : public Engine {
   ModelInfo info_;
   EngineOptions options_;
   EngineStats stats_;
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  // engines are moved
+  EngineStats published_;
   std::vector<Request> requests_;
 };
 
