@@ -20,6 +20,7 @@
 
 namespace batchwright {
 
+struct CostModel;
 class Tokenizer;
 class Vocabulary;
 
@@ -61,16 +62,31 @@ struct EngineStats {
   int64_t kv_pages_used = 0;
   size_t kv_memory_bytes = 0;
   size_t weight_bytes = 0;
+  // Median over the steps that were predicted of |predicted / true seconds - 1|; 0 without a cost model.
+  double cost_model_error = 0;
+  int64_t steps_predicted = 0;
+};
+
+// How an engine comes to know what steps cost on this machine.
+struct CalibrationOptions {
+  // Where measurements are kept from one run to the next; empty: nothing is kept.
+  std::string cache_folder;
+  // What the caller is about to compute. Where nothing is kept, it is measured (up to seconds_max) if this would take
+  // longer than seconds_worth at the speed of a first step.
+  double tokens = 0;
+  double seconds_worth = 60;
+  double seconds_max = 4;
 };
 
 // One step: what it held, and where its time went. The three parts of its time follow each other without a gap.
 struct StepRecord {
-  int64_t step = 0;            // counted from 1; 0: there was none yet
-  double begin_seconds = 0;    // since the engine was made
-  double seconds = 0;          // the sum of:
-  double seconds_plan = 0;     // choosing the tokens and their pages
-  double seconds_forward = 0;  // the model, sampling on the workers included
-  double seconds_hand_on = 0;  // giving tokens to their requests, and pages back
+  int64_t step = 0;              // counted from 1; 0: there was none yet
+  double begin_seconds = 0;      // since the engine was made
+  double seconds = 0;            // the sum of:
+  double seconds_plan = 0;       // choosing the tokens and their pages
+  double seconds_forward = 0;    // the model, sampling on the workers included
+  double seconds_hand_on = 0;    // giving tokens to their requests, and pages back
+  double seconds_predicted = 0;  // what the cost model said of the whole; 0: there is none
 
   int token_budget = 0;            // tokens that it could hold
   int decode_tokens = 0;           // computed in it: tokens of answers,
@@ -135,6 +151,14 @@ class Engine {
 
   // A snapshot; may be called from any thread.
   virtual EngineStats stats() const = 0;
+
+  // Learns what steps cost on this machine, from what is kept or by measuring, as the options say; from then on every
+  // step is predicted and checked, and a max_batch_tokens of 0 is what pays here. Nothing may be active. An error says
+  // why nothing was learned or kept; the engine works as before.
+  virtual Status calibrate(const CalibrationOptions& /*options*/) { return {}; }
+
+  // What calibrate learned; null before. Valid until the next call of it.
+  virtual const CostModel* cost_model() const { return nullptr; }
 
   // Of the step that ended last; the same from any thread. Its record is there when step() returns.
   virtual StepRecord last_step() const { return {}; }

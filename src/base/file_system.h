@@ -81,6 +81,8 @@ class FileSystem {
   virtual Status rename(const std::string& from, const std::string& to) = 0;
   // No error where there is no such file.
   virtual Status remove(const std::string& path) = 0;
+  // With the folders above it; no error where it is there.
+  virtual Status make_folder(const std::string& path) = 0;
   // Makes creations, renames and removals in the folder of `path` last.
   virtual Status sync_folder_of(const std::string& path) = 0;
 

@@ -302,6 +302,11 @@ Status MemoryFileSystem::remove(const std::string& path) {
   return {};
 }
 
+Status MemoryFileSystem::make_folder(const std::string& path) {
+  const std::lock_guard lock(state_->mutex);
+  return state_->check("make_folder", path);
+}
+
 Status MemoryFileSystem::sync_folder_of(const std::string& path) {
   const std::lock_guard lock(state_->mutex);
   BATCHWRIGHT_RETURN_IF_ERROR(state_->check("sync_folder", path));

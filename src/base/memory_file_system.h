@@ -20,7 +20,7 @@ class MemoryFileSystem : public FileSystem {
   ~MemoryFileSystem() override;
 
   // Asked before each call that could fail, with its name ("open_read", "read", "create", "append", "truncate", "sync",
-  // "close", "rename", "remove", "sync_folder", "kind") and the path (of a rename: the old one; "-" for the standard
+  // "close", "rename", "remove", "sync_folder", "make_folder", "kind") and the path (of a rename: the old one; "-" for the standard
   // streams, "" for scratch files); a Status that is not ok is what the call returns. An append that fails has written
   // half of its data, a close that fails has closed the file, a sync that fails leaves in doubt what it should have
   // synced (FileHistory::sync_failed). Called under a lock: it must not use this file system.
@@ -51,6 +51,7 @@ class MemoryFileSystem : public FileSystem {
   Result<PathKind> kind(const std::string& path) override;
   Status rename(const std::string& from, const std::string& to) override;
   Status remove(const std::string& path) override;
+  Status make_folder(const std::string& path) override;
   Status sync_folder_of(const std::string& path) override;
   std::unique_ptr<InputStream> standard_input() override;
   std::unique_ptr<WritableFile> standard_output() override;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -13,12 +14,14 @@
 #include "base/status_macros.h"
 #include "cache/page_cache.h"
 #include "decode/logprobs.h"
+#include "engine/calibration.h"
 #include "engine/kv_pages.h"
 #include "engine/request_check.h"
 #include "engine/sequence.h"
 #include "formats/gguf.h"
 #include "model/model.h"
 #include "platform/cpu.h"
+#include "platform/posix_file_system.h"
 #include "platform/thread_pool.h"
 #include "schedule/scheduler.h"
 #include "text/tokenizer.h"
@@ -30,6 +33,9 @@ namespace {
 constexpr int kMaxThreads = 1024;
 constexpr int kMaxBatch = 1 << 16;
 constexpr int kMaxBatchTokens = 1 << 20;
+// Where nobody says: buffers for so many rows. Larger steps are no faster on any machine measured
+// (docs/performance.md).
+constexpr int kDefaultBatchTokens = 512;
 
 class EngineImpl final : public Engine {
  public:
@@ -47,6 +53,8 @@ class EngineImpl final : public Engine {
   EngineStats stats() const override;
   StepRecord last_step() const override;
   std::vector<StageStats> stage_stats() const override;
+  Status calibrate(const CalibrationOptions& options) override;
+  const CostModel* cost_model() const override { return cost_model_ ? &*cost_model_ : nullptr; }
   Result<std::vector<float>> score(std::span<const TokenId> tokens, int first) override;
 
  private:
@@ -87,6 +95,7 @@ class EngineImpl final : public Engine {
   HeldPages held_pages() const;
   StepLimit step_limit() const;
   std::vector<Completion> take_completions();
+  Status measure(const CalibrationOptions& options);
 
   EngineOptions options_;
   Isa isa_ = Isa::kScalar;
@@ -104,6 +113,11 @@ class EngineImpl final : public Engine {
   // The last list of allowed answers, and what was made of it.
   std::shared_ptr<const AllowedAnswers> last_answers_;
   std::shared_ptr<const TokenTrie> last_trie_;
+
+  bool budget_is_free_ = false;  // max_batch_tokens was left open
+  std::optional<CostModel> cost_model_;
+  CostCheck cost_check_;
+  std::vector<StageCost> calibration_costs_;  // of steps that were no requests'
 
   const Step* step_ = nullptr;
   std::vector<Outcome> outcomes_;
@@ -126,6 +140,8 @@ Status EngineImpl::resolve_options(const EngineOptions& options) {
   if (options_.threads == 0) options_.threads = usable_cpus();
   BATCHWRIGHT_RETURN_IF_ERROR(check_range("threads", options_.threads, 1, kMaxThreads));
   BATCHWRIGHT_RETURN_IF_ERROR(check_range("max_batch", options_.max_batch, 1, kMaxBatch));
+  budget_is_free_ = options_.max_batch_tokens == 0;
+  if (budget_is_free_) options_.max_batch_tokens = kDefaultBatchTokens;
   BATCHWRIGHT_RETURN_IF_ERROR(check_range("max_batch_tokens", options_.max_batch_tokens, 1, kMaxBatchTokens));
   options_.max_batch_tokens = std::max(options_.max_batch_tokens, options_.max_batch);
   BATCHWRIGHT_RETURN_IF_ERROR(check_range("context_length", options_.context_length, 0, 1 << 24));
@@ -410,6 +426,7 @@ Result<std::vector<Completion>> EngineImpl::step() {
     const ForwardResult& result = model_->forward(
         step, [this](int worker, int index, std::span<float> logits) { consume_logits(worker, index, logits); });
     const auto computed = Clock::now();
+    const double predicted = cost_model_ ? cost_model_->seconds(step) : 0;
     collect_rows(step, result);
     const auto end = Clock::now();
     const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
@@ -418,6 +435,8 @@ Result<std::vector<Completion>> EngineImpl::step() {
     record.seconds_plan = seconds(planned - begin);
     record.seconds_forward = seconds(computed - planned);
     record.seconds_hand_on = seconds(end - computed);
+    record.seconds_predicted = cost_check_.corrected(predicted);
+    cost_check_.record(predicted, record.seconds);
     count_step(record, limit);
   }
   return take_completions();
@@ -548,6 +567,8 @@ std::vector<Completion> EngineImpl::take_completions() {
   stats_.preemptions = scheduler_->preemptions();
   stats_.sequences_running = scheduler_->running();
   stats_.sequences_waiting = scheduler_->waiting();
+  stats_.cost_model_error = cost_check_.median_error();
+  stats_.steps_predicted = cost_check_.steps();
   stats_.kv_pages_used = held_pages().count;
   return completions;
 }
@@ -564,7 +585,13 @@ StepRecord EngineImpl::last_step() const {
 
 std::vector<StageStats> EngineImpl::stage_stats() const {
   std::vector<StageStats> all;
-  for (const StageCost& cost : model_->stage_costs()) {
+  std::vector<StageCost> costs = model_->stage_costs();
+  for (size_t i = 0; i < calibration_costs_.size(); ++i) {
+    costs[i].seconds -= calibration_costs_[i].seconds;
+    costs[i].rows -= calibration_costs_[i].rows;
+    costs[i].steps -= calibration_costs_[i].steps;
+  }
+  for (const StageCost& cost : costs) {
     auto it = std::find_if(all.begin(), all.end(), [&](const StageStats& s) { return s.name == cost.name; });
     if (it == all.end()) it = all.insert(all.end(), StageStats{cost.name});
     it->seconds += cost.seconds;
@@ -572,6 +599,47 @@ std::vector<StageStats> EngineImpl::stage_stats() const {
     it->weight_bytes += cost.weight_bytes * static_cast<double>(cost.steps);
   }
   return all;
+}
+
+// What steps cost
+
+Status EngineImpl::calibrate(const CalibrationOptions& options) {
+  BATCHWRIGHT_CHECK(active() == 0);
+  const FloatEnvironment environment;
+  const std::vector<StageCost> before = model_->stage_costs();
+  Status status = measure(options);
+  std::vector<StageCost> spent = model_->stage_costs();
+  calibration_costs_.resize(spent.size());
+  for (size_t i = 0; i < spent.size(); ++i) {
+    calibration_costs_[i].seconds += spent[i].seconds - before[i].seconds;
+    calibration_costs_[i].rows += spent[i].rows - before[i].rows;
+    calibration_costs_[i].steps += spent[i].steps - before[i].steps;
+  }
+  if (cost_model_ && budget_is_free_) {
+    options_.max_batch_tokens = std::max(options_.max_batch, cost_model_->token_budget(kDefaultBatchTokens));
+    scheduler_->set_max_batch_tokens(options_.max_batch_tokens);
+  }
+  return status;
+}
+
+Status EngineImpl::measure(const CalibrationOptions& options) {
+  const auto files = posix_file_system();
+  const CalibrationStore store(*files, options.cache_folder);
+  const std::string key =
+      calibration_key(processor_name(), options_.isa, options_.threads, info_.hash, options_.kv_format);
+  if (auto kept = store.load(key)) {
+    cost_model_ = std::move(kept);
+    return {};
+  }
+  CalibrationLimits limits;
+  limits.max_tokens = budget_is_free_ ? std::max(options_.max_batch, kDefaultBatchTokens) : options_.max_batch_tokens;
+  limits.context_length = options_.context_length;
+  limits.threads = options_.threads;
+  limits.seconds = options.seconds_max;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const double seconds_a_token, measure_token_seconds(*model_, *cache_, limits));
+  if (options.tokens * seconds_a_token <= options.seconds_worth) return {};
+  BATCHWRIGHT_ASSIGN_OR_RETURN(cost_model_, measure_cost_model(*model_, *cache_, limits));
+  return store.save(key, *cost_model_);
 }
 
 Result<std::vector<float>> EngineImpl::score(std::span<const TokenId> tokens, int first) {

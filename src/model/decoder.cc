@@ -170,6 +170,8 @@ size_t step_buffer_bytes(const ModelShape& shape, int max_rows, int threads) {
          sizeof(float);
 }
 
+int attention_rows_per_item(const ModelShape& shape) { return std::max(1, kQueriesPerItem / shape.heads_per_kv()); }
+
 Status Decoder::allocate_kv(KvFormat format, std::span<const int32_t> pages) {
   auto store = KvStore::create(shape_, format, pages);
   if (!store.ok()) return store.status();
@@ -292,7 +294,7 @@ void Decoder::prepare(const Step& step) {
   reach_positions(rope_windowed_, shape_.rope_windowed, shape_.head_dim, positions);
 
   size_t longest = 0;
-  const int rows_per_item = std::max(1, kQueriesPerItem / shape_.heads_per_kv());
+  const int rows_per_item = attention_rows_per_item(shape_);
   attention_items_.resize(page_classes_.size());
   for (size_t c = 0; c < page_classes_.size(); ++c) {
     const auto& levels = step.classes[c].levels;

@@ -43,6 +43,9 @@ using FullLogits = std::function<void(int worker, int index, std::span<float> lo
 // What forward passes of max_rows rows need beside weights and pages.
 size_t step_buffer_bytes(const ModelShape& shape, int max_rows, int threads);
 
+// Rows of an attention group that one worker takes at once, for one KV head.
+int attention_rows_per_item(const ModelShape& shape);
+
 class Model {
  public:
   // Packs the weights and checks the selected kernels against the scalar reference. `pool` must outlive the model.

@@ -180,6 +180,19 @@ Result<Isa> select_isa(std::string_view requested) {
       "{}: unknown instruction set '{}'; known are auto, scalar, avx2, avxvnni, avx512, vnni, amx", source, name));
 }
 
+std::string processor_name() {
+  std::string name;
+  for (unsigned leaf = 0x80000002; leaf <= 0x80000004; ++leaf) {
+    const Leaf part = cpuid(leaf, 0);
+    for (const unsigned word : {part.eax, part.ebx, part.ecx, part.edx}) {
+      for (unsigned shift = 0; shift < 32; shift += 8) name += static_cast<char>(word >> shift & 0xff);
+    }
+  }
+  name.resize(std::min(name.size(), name.find('\0')));
+  while (name.ends_with(' ')) name.pop_back();
+  return name;
+}
+
 int usable_cpus() {
   int cpus = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   cpu_set_t mask;

@@ -34,6 +34,9 @@ Isa default_isa();
 // unknown name (the names are listed) and for a set that the machine lacks.
 Result<Isa> select_isa(std::string_view requested);
 
+// What the processor calls itself, as "AMD EPYC 9B14"; empty where it does not say.
+std::string processor_name();
+
 // CPUs of the affinity mask, and no more than the cgroup's quota allows (rounded up); at least 1.
 int usable_cpus();
 

@@ -228,6 +228,14 @@ class PosixFileSystem : public FileSystem {
     return {};
   }
 
+  Status make_folder(const std::string& path) override {
+    for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+      const std::string folder = path.substr(0, slash);
+      if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) return failure("make folder", folder, errno);
+      if (slash == std::string::npos) return {};
+    }
+  }
+
   Status sync_folder_of(const std::string& path) override {
     const size_t slash = path.rfind('/');
     const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);

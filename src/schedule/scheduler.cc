@@ -56,6 +56,8 @@ int64_t Scheduler::prompt_rows(int64_t sequence) const {
   return 0;
 }
 
+void Scheduler::set_max_batch_tokens(int tokens) { options_.max_batch_tokens = std::max(tokens, options_.max_batch); }
+
 const Step& Scheduler::plan() {
   step_.clear();
   budget_ = options_.max_batch_tokens;

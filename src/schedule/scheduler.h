@@ -50,6 +50,9 @@ class Scheduler {
   void append(int64_t sequence, std::span<const TokenId> tokens);
   void set_full_logits(int64_t sequence, bool full);
 
+  // From the next step on; no less than max_batch, and no more than at the beginning.
+  void set_max_batch_tokens(int tokens);
+
   // Plans the next step; it stays valid until the next call. Without rows where there is nothing to do.
   const Step& plan();
 

@@ -1,0 +1,306 @@
+#include "engine/calibration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/status_macros.h"
+#include "batchwright/version.h"
+#include "engine/synthetic_step.h"
+
+namespace batchwright {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t kFileBytesMax = 1 << 20;
+// Once each was measured twice, no longer than this.
+constexpr double kEnoughSeconds = 1.5;
+constexpr int kRepeatMax = 9;
+constexpr int kBlocksMax = 64;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+// Where the time of a step went.
+struct StepTimes {
+  double layers = 0;
+  double attention = 0;
+  double logits = 0;
+  double rest = 0;  // outside of the stages
+
+  double total() const { return layers + attention + logits + rest; }
+  void keep_least(const StepTimes& other) {
+    for (double StepTimes::*const part :
+         {&StepTimes::layers, &StepTimes::attention, &StepTimes::logits, &StepTimes::rest}) {
+      this->*part = std::min(this->*part, other.*part);
+    }
+  }
+};
+
+StepTimes stage_times(const Model& model) {
+  StepTimes times;
+  for (const StageCost& stage : model.stage_costs()) {
+    const std::string_view name = stage.name;
+    const bool of_logits = name == "final norm" || name == "argmax" || name == "full logits";
+    (of_logits ? times.logits : name == "attention" ? times.attention : times.layers) += stage.seconds;
+  }
+  return times;
+}
+
+struct Measurement {
+  enum class Of { kTokens, kFullRows, kStores, kAttention } of;
+  SyntheticShape shape;
+  StepWork work = {};
+  int times_measured = 0;
+  StepTimes least = {};
+};
+
+// What is measured, of all kinds the small ones first.
+std::vector<Measurement> plan_measurements(const CalibrationLimits& limits, int blocks) {
+  using Of = Measurement::Of;
+  std::vector<Measurement> all;
+  const int tokens_max = std::min(limits.max_tokens, blocks * kPagePositions);
+  const int positions = std::min(limits.context_length, 1024) / kPagePositions * kPagePositions;
+  const auto add_tokens = [&](int tokens) {
+    if (tokens > tokens_max) return;
+    const int runs = (tokens + kPagePositions - 1) / kPagePositions;
+    all.push_back({Of::kTokens, {runs, tokens / runs, 0, 0, std::min(tokens, 256), false}});
+  };
+  for (const int tokens : {1, 2, 4, 8, 12, 16, 24, 32, 48, 64}) add_tokens(tokens);
+  for (const int rows : {1, 2, 4, 8, 16, 17, 32, 33, 48, 64}) {
+    if (rows <= tokens_max) all.push_back({Of::kFullRows, {1, rows, 0, 0, rows, true}});
+  }
+  const int decodes = std::min(64, limits.max_tokens);
+  all.push_back({Of::kStores, {decodes, 1, 0, 0, 0, false}});
+  const int blocks_of_all = positions / kPagePositions - 1;
+  if (blocks_of_all > 0) {
+    const int half = blocks_of_all / 2 * kPagePositions;
+    const int far = blocks_of_all * kPagePositions;
+    all.push_back({Of::kAttention, {1, 1, far, 0, 0, false}});
+    all.push_back({Of::kAttention, {std::min(8, decodes), 1, half, 0, 0, false}});
+    all.push_back({Of::kAttention, {decodes, 1, half, 0, 0, false}});
+    all.push_back({Of::kAttention, {decodes, 1, far, blocks_of_all, 0, false}});
+    all.push_back({Of::kAttention, {1, std::min(decodes, kPagePositions), far, blocks_of_all, 0, false}});
+  }
+  for (int tokens = 128; tokens <= limits.max_tokens; tokens *= 2) {
+    add_tokens(tokens);
+    add_tokens(tokens + tokens / 2);
+  }
+  return all;
+}
+
+class Bench {
+ public:
+  Bench(Model& model, PageCache& cache) : model_(model), cache_(cache) {}
+  ~Bench() { cache_.release(table_); }
+  Bench(const Bench&) = delete;
+  Bench& operator=(const Bench&) = delete;
+
+  // Blocks that the steps stand on.
+  int take_pages() { return cache_.reserve(table_, kBlocksMax); }
+  Step make(const SyntheticShape& shape) const {
+    return make_synthetic_step(shape, cache_, table_, model_.shape().vocabulary);
+  }
+  StepTimes run(const Step& step) {
+    const StepTimes before = stage_times(model_);
+    const auto begin = Clock::now();
+    // About what a sampler does with a row.
+    std::atomic<float> sink{0};
+    model_.forward(step, [&](int, int, std::span<float> logits) {
+      float largest = logits[0];
+      for (const float logit : logits) largest = std::max(largest, logit);
+      sink.store(largest, std::memory_order_relaxed);
+    });
+    const double seconds = seconds_since(begin);
+    const StepTimes after = stage_times(model_);
+    StepTimes times{after.layers - before.layers, after.attention - before.attention, after.logits - before.logits, 0};
+    times.rest = std::max(0.0, seconds - times.total());
+    return times;
+  }
+
+ private:
+  Model& model_;
+  PageCache& cache_;
+  BlockTable table_;
+};
+
+// The x >= 0 that makes the sum of (row * x / y - 1)^2 small: least squares of relative errors, where what comes out
+// negative is left out.
+template <size_t N>
+std::array<double, N> fit(const std::vector<std::array<double, N>>& rows, const std::vector<double>& y) {
+  std::array<bool, N> used{};
+  used.fill(true);
+  while (true) {
+    double a[N][N + 1] = {};
+    for (size_t r = 0; r < rows.size(); ++r) {
+      if (!(y[r] > 0)) continue;
+      for (size_t i = 0; i < N; ++i) {
+        if (!used[i]) continue;
+        for (size_t j = 0; j < N; ++j) a[i][j] += used[j] ? rows[r][i] * rows[r][j] / (y[r] * y[r]) : 0;
+        a[i][N] += rows[r][i] / y[r];
+      }
+    }
+    // Gauss and Jordan, each pivot the largest that is left: features differ by orders of magnitude, so by the diagonal.
+    std::array<double, N> scale{};
+    for (size_t i = 0; i < N; ++i) scale[i] = a[i][i] > 0 ? std::sqrt(a[i][i]) : 0;
+    for (size_t i = 0; i < N; ++i) {
+      for (size_t j = 0; j < N; ++j) a[i][j] = scale[i] > 0 && scale[j] > 0 ? a[i][j] / scale[i] / scale[j] : 0;
+      a[i][N] = scale[i] > 0 ? a[i][N] / scale[i] : 0;
+    }
+    std::array<double, N> x{};
+    for (size_t i = 0; i < N; ++i) {
+      // What the features before it explain already.
+      if (a[i][i] < 1e-9) {
+        used[i] = false;
+        continue;
+      }
+      for (size_t k = 0; k < N; ++k) {
+        if (k == i) continue;
+        const double factor = a[k][i] / a[i][i];
+        for (size_t j = i; j <= N; ++j) a[k][j] -= factor * a[i][j];
+      }
+    }
+    size_t worst = N;
+    for (size_t i = 0; i < N; ++i) {
+      x[i] = used[i] && scale[i] > 0 ? a[i][N] / a[i][i] / scale[i] : 0;
+      if (x[i] < 0 && (worst == N || x[i] * scale[i] < x[worst] * scale[worst])) worst = i;
+    }
+    if (worst == N) return x;
+    used[worst] = false;
+  }
+}
+
+CostCurve curve(const std::vector<Measurement>& all, Measurement::Of of, double StepTimes::*part,
+                double StepWork::*count) {
+  std::vector<CostCurve::Point> points;
+  for (const Measurement& m : all) {
+    if (m.of != of || m.times_measured == 0 || !(m.work.*count > 0)) continue;
+    if (!points.empty() && points.back().count >= m.work.*count) continue;
+    points.push_back({m.work.*count, m.least.*part});
+  }
+  return CostCurve(std::move(points));
+}
+
+CostModel fit_model(const std::vector<Measurement>& all, WorkShape shape) {
+  CostModel model;
+  model.shape = std::move(shape);
+  model.fixed_seconds = std::numeric_limits<double>::infinity();
+  for (const Measurement& m : all) {
+    if (m.times_measured > 0) model.fixed_seconds = std::min(model.fixed_seconds, m.least.rest);
+  }
+  model.layers = curve(all, Measurement::Of::kTokens, &StepTimes::layers, &StepWork::tokens);
+  model.argmax = curve(all, Measurement::Of::kTokens, &StepTimes::logits, &StepWork::argmax_rows);
+  model.full = curve(all, Measurement::Of::kFullRows, &StepTimes::logits, &StepWork::full_rows);
+  std::vector<std::array<double, 3>> rows;
+  std::vector<double> seconds;
+  for (const Measurement& m : all) {
+    if (m.times_measured == 0) continue;
+    rows.push_back({m.work.pairs, m.work.page_visits, m.work.rounds});
+    seconds.push_back(m.least.attention);
+    if (m.of != Measurement::Of::kStores) continue;
+    // The runs of the curve's steps stored too, hardly: most of a page each.
+    const double more = m.least.layers - model.layers.at(m.work.tokens);
+    model.store_seconds = std::max(0.0, more / m.work.stores);
+  }
+  const std::array<double, 3> attention = fit(rows, seconds);
+  model.pair_seconds = attention[0];
+  model.visit_seconds = attention[1];
+  model.round_seconds = attention[2];
+  return model;
+}
+
+WorkShape work_shape(const ModelShape& shape, int threads) {
+  WorkShape work;
+  for (const PageClass& page_class : page_classes(shape)) {
+    work.classes.push_back({page_class.window, static_cast<int>(page_class.layers.size())});
+  }
+  work.kv_heads = shape.kv_heads;
+  work.rows_per_item = attention_rows_per_item(shape);
+  work.threads = threads;
+  return work;
+}
+
+}  // namespace
+
+Result<CostModel> measure_cost_model(Model& model, PageCache& cache, const CalibrationLimits& limits) {
+  const auto begin = Clock::now();
+  Bench bench(model, cache);
+  const int blocks = bench.take_pages();
+  if (blocks == 0) return resource_exhausted("no KV page is free to measure the model's speed with");
+  const WorkShape shape = work_shape(model.shape(), limits.threads);
+  std::vector<Measurement> all = plan_measurements(limits, blocks);
+  std::vector<Step> steps;
+  for (Measurement& m : all) m.work = step_work(steps.emplace_back(bench.make(m.shape)), shape);
+  bench.run(bench.make({.runs = std::min(blocks, limits.max_tokens)}));  // touches weights and pages
+  for (int lap = 0; lap < kRepeatMax; ++lap) {
+    for (size_t i = 0; i < all.size(); ++i) {
+      Measurement& m = all[i];
+      // The next of its kind takes at most in proportion to the last.
+      const double likely = m.times_measured > 0 ? m.least.total()
+                            : i > 0              ? all[i - 1].least.total() *
+                                          std::max(1.0, m.work.tokens / all[i - 1].work.tokens)
+                                                 : 0;
+      if (i > 0 && seconds_since(begin) + likely > limits.seconds) continue;
+      const StepTimes times = bench.run(steps[i]);
+      if (m.times_measured++ == 0) {
+        m.least = times;
+      } else {
+        m.least.keep_least(times);
+      }
+    }
+    if (lap > 0 && seconds_since(begin) > kEnoughSeconds) break;
+  }
+  return fit_model(all, shape);
+}
+
+Result<double> measure_token_seconds(Model& model, PageCache& cache, const CalibrationLimits& limits) {
+  Bench bench(model, cache);
+  if (bench.take_pages() == 0) return resource_exhausted("no KV page is free to measure the model's speed with");
+  const int tokens = std::min({kPagePositions, limits.max_tokens, limits.context_length});
+  bench.run(bench.make({.tokens_a_run = std::min(tokens, 8)}));
+  return bench.run(bench.make({.tokens_a_run = tokens})).total() / tokens;
+}
+
+std::string calibration_key(const std::string& processor, const std::string& isa, int threads,
+                            const std::string& model_hash, KvFormat kv_format) {
+  return fmt::format("{}; {}; {} threads; model {}; kv {}; numerics {}; batchwright {}", processor, isa, threads,
+                     model_hash, kv_format == KvFormat::kF16 ? "f16" : "f32", kNumericsVersion, kVersion);
+}
+
+std::string CalibrationStore::path(const std::string& key) const {
+  return fmt::format("{}/cost-{}.json", folder_, hash128(key).hex());
+}
+
+std::optional<CostModel> CalibrationStore::load(const std::string& key) const {
+  if (folder_.empty()) return std::nullopt;
+  const auto text = read_whole_file(files_, path(key), kFileBytesMax);
+  if (!text.ok()) return std::nullopt;
+  return read_cost_model(*text, key);
+}
+
+Status CalibrationStore::save(const std::string& key, const CostModel& model) const {
+  if (folder_.empty()) return {};
+  BATCHWRIGHT_RETURN_IF_ERROR(files_.make_folder(folder_));
+  return write_file_atomically(files_, path(key), to_json(model, key));
+}
+
+std::string default_cache_folder() {
+  constexpr std::array<std::pair<const char*, const char*>, 3> kPlaces = {
+      {{"BATCHWRIGHT_CACHE", ""}, {"XDG_CACHE_HOME", "/batchwright"}, {"HOME", "/.cache/batchwright"}}};
+  for (const auto& [variable, below] : kPlaces) {
+    const char* value = std::getenv(variable);
+    if (value != nullptr && *value != '\0') return std::string(value) + below;
+  }
+  return "";
+}
+
+}  // namespace batchwright
