@@ -78,9 +78,10 @@ void EngineFlags::add_to(CLI::App& command, bool batching) {
   command.add_option("--max-batch", options_.max_batch, "Sequences in flight at most")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
-  command.add_option("--max-batch-tokens", options_.max_batch_tokens, "Tokens in a step at most")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
+  command
+      .add_option("--max-batch-tokens", options_.max_batch_tokens,
+                  "Tokens in a step at most (default: 512, or fewer where they are as fast on this machine)")
+      ->check(CLI::Range(1, 1 << 20));
   command
       .add_option("--context-length", options_.context_length,
                   "Positions a sequence may have (default: what the model was trained for)")

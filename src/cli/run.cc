@@ -21,6 +21,7 @@
 #include "cli/progress.h"
 #include "cli/step_files.h"
 #include "cli/stop_signal.h"
+#include "engine/calibration.h"
 #include "job/job.h"
 #include "platform/cpu.h"
 #include "platform/posix_file_system.h"
@@ -321,6 +322,7 @@ Result<JobOutcome> RunCommand::run_job() {
   environment.unix_time = [] { return static_cast<int64_t>(std::time(nullptr)); };
   environment.stop_requested = stop_signalled;
   environment.peak_memory_bytes = peak_memory_bytes;
+  environment.cache_folder = default_cache_folder();
   environment.model_hash = [this]() -> Result<std::string> {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const Hash128 hash, hash_file(*files_, job_.model_path));
     return hash.hex();

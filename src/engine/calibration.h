@@ -24,7 +24,9 @@ struct CalibrationLimits {
 // Fails (kResourceExhausted) where the cache has not one page of each class free.
 Result<CostModel> measure_cost_model(Model& model, PageCache& cache, const CalibrationLimits& limits);
 
-// About how many seconds a token of a step of 64 takes: from one such step, after one of few tokens to warm up.
+// About how many seconds a token of a step of 64 takes: from one such step, after one of few tokens to warm up, at most
+// kProbeTokens together.
+inline constexpr int kProbeTokens = 72;
 Result<double> measure_token_seconds(Model& model, PageCache& cache, const CalibrationLimits& limits);
 
 // What a measurement is valid for: processor, instruction set, threads, model, KV format, versions of arithmetic and

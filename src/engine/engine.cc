@@ -631,6 +631,8 @@ Status EngineImpl::measure(const CalibrationOptions& options) {
     cost_model_ = std::move(kept);
     return {};
   }
+  // Not even the question is worth it.
+  if (options.tokens < 32 * kProbeTokens) return {};
   CalibrationLimits limits;
   limits.max_tokens = budget_is_free_ ? std::max(options_.max_batch, kDefaultBatchTokens) : options_.max_batch_tokens;
   limits.context_length = options_.context_length;

@@ -57,6 +57,7 @@ void append_report(JsonWriter& out, const JobReport& r) {
   out.member("model", r.model);
   out.member("model_hash", r.model_hash);
   out.member("limited_by", r.limited_by);
+  if (r.cost_model_error) out.member("cost_model_error", *r.cost_model_error);
   out.key("ignored_fields");
   out.begin_object();
   for (const auto& [name, count] : r.ignored_fields) out.member(name, count);

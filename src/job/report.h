@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/json_writer.h"
@@ -35,6 +36,7 @@ struct JobReport {
   std::string model;
   std::string model_hash;
   std::string limited_by;
+  std::optional<double> cost_model_error;  // EngineStats'; none where no step was predicted
   // Fields of rows that mean nothing to this program, and in how many rows they stood.
   std::map<std::string, int64_t> ignored_fields;
 

@@ -27,6 +27,8 @@ class RowFeeder {
   std::optional<FedRow> next(std::chrono::milliseconds at_most) { return queue_.pop(at_most); }
   // No rows are left, because all are given out or because reading failed.
   bool finished() const { return queue_.finished(); }
+  // Prompt tokens of the rows planned so far, as RowPlanner counts them.
+  int64_t prompt_tokens_planned() const { return planner_.prompt_tokens_distinct(); }
   // Valid once finished: what stopped the reading.
   const Status& status() const { return status_; }
 

@@ -80,6 +80,10 @@ void StepLoop::accept(FedRow fed) {
     writer_.push({std::move(fed.name), {}, std::move(*error)});
     return;
   }
+  if (next_id_ == 1) {
+    // Now the rows are planned. Without a cost model the job runs all the same.
+    (void)engine_.calibrate({environment_.cache_folder, static_cast<double>(feeder_.prompt_tokens_planned())});
+  }
   auto& prepared = std::get<PreparedRequest>(fed.outcome);
   const uint64_t id = next_id_++;
   prepared.request.id = id;
