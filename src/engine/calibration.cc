@@ -149,7 +149,8 @@ std::array<double, N> fit(const std::vector<std::array<double, N>>& rows, const 
         a[i][N] += rows[r][i] / y[r];
       }
     }
-    // Gauss and Jordan, each pivot the largest that is left: features differ by orders of magnitude, so by the diagonal.
+    // Gauss and Jordan, each pivot the largest that is left: features differ by orders of magnitude, so by the
+    // diagonal.
     std::array<double, N> scale{};
     for (size_t i = 0; i < N; ++i) scale[i] = a[i][i] > 0 ? std::sqrt(a[i][i]) : 0;
     for (size_t i = 0; i < N; ++i) {
@@ -200,21 +201,22 @@ CostModel fit_model(const std::vector<Measurement>& all, WorkShape shape) {
   model.layers = curve(all, Measurement::Of::kTokens, &StepTimes::layers, &StepWork::tokens);
   model.argmax = curve(all, Measurement::Of::kTokens, &StepTimes::logits, &StepWork::argmax_rows);
   model.full = curve(all, Measurement::Of::kFullRows, &StepTimes::logits, &StepWork::full_rows);
-  std::vector<std::array<double, 3>> rows;
+  std::vector<std::array<double, 4>> rows;
   std::vector<double> seconds;
   for (const Measurement& m : all) {
     if (m.times_measured == 0) continue;
-    rows.push_back({m.work.pairs, m.work.page_visits, m.work.rounds});
+    rows.push_back({m.work.pairs, m.work.row_pages, m.work.page_visits, m.work.rounds});
     seconds.push_back(m.least.attention);
     if (m.of != Measurement::Of::kStores) continue;
     // The runs of the curve's steps stored too, hardly: most of a page each.
     const double more = m.least.layers - model.layers.at(m.work.tokens);
     model.store_seconds = std::max(0.0, more / m.work.stores);
   }
-  const std::array<double, 3> attention = fit(rows, seconds);
+  const std::array<double, 4> attention = fit(rows, seconds);
   model.pair_seconds = attention[0];
-  model.visit_seconds = attention[1];
-  model.round_seconds = attention[2];
+  model.row_page_seconds = attention[1];
+  model.visit_seconds = attention[2];
+  model.round_seconds = attention[3];
   return model;
 }
 
@@ -246,9 +248,8 @@ Result<CostModel> measure_cost_model(Model& model, PageCache& cache, const Calib
       Measurement& m = all[i];
       // The next of its kind takes at most in proportion to the last.
       const double likely = m.times_measured > 0 ? m.least.total()
-                            : i > 0              ? all[i - 1].least.total() *
-                                          std::max(1.0, m.work.tokens / all[i - 1].work.tokens)
-                                                 : 0;
+                            : i > 0 ? all[i - 1].least.total() * std::max(1.0, m.work.tokens / all[i - 1].work.tokens)
+                                    : 0;
       if (i > 0 && seconds_since(begin) + likely > limits.seconds) continue;
       const StepTimes times = bench.run(steps[i]);
       if (m.times_measured++ == 0) {

@@ -11,24 +11,32 @@ namespace {
 
 // A step that some other program held up tells nothing about the next.
 constexpr double kOutlier = 1.5;
-constexpr double kFollow = 0.1;
+constexpr double kFollow = 0.3;
 
-// Positions of [begin, end) that a query at `position` sees.
-int64_t visible(int position, int window, int64_t begin, int64_t end) {
+struct Positions {
+  int64_t begin;
+  int64_t end;
+
+  int64_t size() const { return std::max<int64_t>(0, end - begin); }
+  int64_t pages() const { return size() == 0 ? 0 : (end - 1) / kPagePositions - begin / kPagePositions + 1; }
+};
+
+// Those of [begin, end) that a query at `position` sees.
+Positions visible(int position, int window, int64_t begin, int64_t end) {
   const int64_t first = window > 0 ? int64_t{position} - window + 1 : 0;
-  return std::max<int64_t>(0, std::min<int64_t>(end, int64_t{position} + 1) - std::max(begin, first));
+  return {std::max(begin, first), std::min<int64_t>(end, int64_t{position} + 1)};
 }
 
-// Fewest tokens, of the counts of a curve and those between, whose cost each is at most `excess` above the best.
-int cheapest(const CostModel& model, int tokens_max, double excess) {
-  constexpr int kStep = 8;
+// Fewest tokens, of powers of two below `apart` and then of its multiples, whose cost each is at most `excess` above
+// the best.
+int cheapest(const CostModel& model, int tokens_max, int apart, double excess) {
   std::vector<int> sizes;
-  for (int tokens = 1; tokens < kStep; tokens *= 2) sizes.push_back(tokens);
-  for (int tokens = kStep; tokens <= tokens_max; tokens += kStep) sizes.push_back(tokens);
+  for (int tokens = 1; tokens < apart && tokens <= tokens_max; tokens *= 2) sizes.push_back(tokens);
+  for (int tokens = apart; tokens <= tokens_max; tokens += apart) sizes.push_back(tokens);
   double best = model.seconds_a_token(1);
   for (const int tokens : sizes) best = std::min(best, model.seconds_a_token(tokens));
   for (const int tokens : sizes) {
-    if (model.seconds_a_token(tokens) <= best * (1 + excess)) return std::min(tokens, tokens_max);
+    if (model.seconds_a_token(tokens) <= best * (1 + excess)) return tokens;
   }
   return tokens_max;
 }
@@ -58,20 +66,27 @@ StepWork step_work(const Step& step, const WorkShape& shape) {
     const WorkShape::Class& of_class = shape.classes[c];
     for (const std::vector<AttentionGroup>& level : step.classes[c].levels) {
       AttentionCount pairs;
+      AttentionCount row_pages;
       AttentionCount visits;
       for (const AttentionGroup& group : level) {
         const int64_t begin = int64_t{group.first_block} * kPagePositions;
         const int64_t end = begin + static_cast<int64_t>(group.pages.size()) * kPagePositions;
         int64_t seen = 0;
+        int64_t pages = 0;
         for (const int32_t row : group.rows) {
-          seen += visible(step.positions[static_cast<size_t>(row)], of_class.window, begin, end);
+          const int position = step.positions[static_cast<size_t>(row)];
+          const Positions of_row = visible(position, of_class.window, begin, end);
+          seen += of_row.size();
+          pages += of_row.pages();
         }
         const double rows = static_cast<double>(group.rows.size());
         const double share = std::min(1.0, shape.rows_per_item / rows) / shape.kv_heads;
         pairs.add(static_cast<double>(seen), share);
+        row_pages.add(static_cast<double>(pages), share);
         visits.add(static_cast<double>(group.pages.size()), share);
       }
       work.pairs += of_class.layers * pairs.spread_over(shape.threads);
+      work.row_pages += of_class.layers * row_pages.spread_over(shape.threads);
       work.page_visits += of_class.layers * visits.spread_over(shape.threads);
       work.rounds += of_class.layers;
     }
@@ -116,15 +131,15 @@ double CostCurve::at(double count) const {
 
 double CostModel::seconds(const StepWork& work) const {
   return fixed_seconds + layers.at(work.tokens) + work.stores * store_seconds + argmax.at(work.argmax_rows) +
-         full.at(work.full_rows) + work.pairs * pair_seconds + work.page_visits * visit_seconds +
-         work.rounds * round_seconds;
+         full.at(work.full_rows) + work.pairs * pair_seconds + work.row_pages * row_page_seconds +
+         work.page_visits * visit_seconds + work.rounds * round_seconds;
 }
 
 double CostModel::seconds_a_token(int tokens) const { return (fixed_seconds + layers.at(tokens)) / tokens; }
 
-int CostModel::knee(int tokens_max) const { return cheapest(*this, tokens_max, kKneeExcess); }
+int CostModel::knee(int tokens_max) const { return cheapest(*this, tokens_max, 8, kKneeExcess); }
 
-int CostModel::token_budget(int tokens_max) const { return cheapest(*this, tokens_max, kBudgetExcess); }
+int CostModel::token_budget(int tokens_max) const { return cheapest(*this, tokens_max, kPagePositions, kBudgetExcess); }
 
 void CostCheck::record(double predicted, double seconds) {
   if (!(predicted > 0) || !(seconds > 0)) return;

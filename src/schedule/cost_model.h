@@ -1,14 +1,15 @@
 // What a step costs on a machine: seconds from plain counts, by curves that were measured there (engine/calibration.h).
 //
 //   seconds = fixed + layers(tokens) + stores * store + argmax(argmax_rows) + full(full_rows)
-//             + pairs * pair + page_visits * visit + rounds * round
+//             + pairs * pair + row_pages * row_page + page_visits * visit + rounds * round
 //
 // The curves are linear between measured counts: few rows are bound by reading the weights, many by multiplying, and
 // the kernels change between. Attention is counted where it happens, so that a page which a group of rows shares costs
-// one visit, and each of its rows only the multiplying (as in Hydragen, Juravsky et al. 2024). docs/formats/cost-model.md
-// describes the file form.
+// one visit, and each of its rows only the multiplying (as in Hydragen, Juravsky et al. 2024). The file form is
+// described in docs/formats/cost-model.md.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,6 +42,7 @@ struct StepWork {
   double argmax_rows = 0;  // rows of logits of which the argmax is enough
   double full_rows = 0;    // whole rows of logits
   double pairs = 0;        // a row and a position that it sees
+  double row_pages = 0;    // a row and a page of which it sees something
   double page_visits = 0;  // a page and a group of rows that sees it
   double rounds = 0;       // levels of groups, which wait for each other
 
@@ -82,6 +84,7 @@ struct CostModel {
   CostCurve full;
   double store_seconds = 0;
   double pair_seconds = 0;
+  double row_page_seconds = 0;
   double visit_seconds = 0;
   double round_seconds = 0;
 
@@ -95,7 +98,8 @@ struct CostModel {
   // the knee of the curve more batch pays.
   static constexpr double kKneeExcess = 0.15;
   int knee(int tokens_max) const;
-  // The same for kBudgetExcess: a step of more tokens gains nothing worth its memory.
+  // The same for kBudgetExcess, in whole pages where it is more than one: a step of more tokens gains nothing worth its
+  // memory.
   static constexpr double kBudgetExcess = 0.015;
   int token_budget(int tokens_max) const;
 
@@ -107,8 +111,8 @@ std::string to_json(const CostModel& model, std::string_view key);
 // Nothing where the text is not such an object, is damaged, of another version of the form, or of another key.
 std::optional<CostModel> read_cost_model(std::string_view text, std::string_view key);
 
-// How well a model does: predictions against the truth. A slow common factor follows what the model cannot know - other
-// programs on the machine, a processor that slows down when it is hot.
+// How well a model does: predictions against the truth. One factor for all that is predicted follows, over the last few
+// steps, what the model cannot know - other programs on the machine, a processor that slows down when it is hot.
 class CostCheck {
  public:
   // What is to be expected where the model says `seconds`.

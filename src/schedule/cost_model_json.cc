@@ -20,11 +20,10 @@ struct NamedSeconds {
   const char* name;
   double CostModel::*value;
 };
-constexpr NamedSeconds kSeconds[] = {{"fixed_seconds", &CostModel::fixed_seconds},
-                                     {"store_seconds", &CostModel::store_seconds},
-                                     {"pair_seconds", &CostModel::pair_seconds},
-                                     {"visit_seconds", &CostModel::visit_seconds},
-                                     {"round_seconds", &CostModel::round_seconds}};
+constexpr NamedSeconds kSeconds[] = {
+    {"fixed_seconds", &CostModel::fixed_seconds}, {"store_seconds", &CostModel::store_seconds},
+    {"pair_seconds", &CostModel::pair_seconds},   {"row_page_seconds", &CostModel::row_page_seconds},
+    {"visit_seconds", &CostModel::visit_seconds}, {"round_seconds", &CostModel::round_seconds}};
 
 struct NamedCurve {
   const char* name;
