@@ -119,9 +119,7 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
     report.steps_filled = stats.steps_filled;
     report.preemptions = stats.preemptions;
     report.limited_by = loop.limited_by();
-    if (const EngineStats stats = loop.stats(); stats.steps_predicted > 0) {
-      report.cost_model_error = stats.cost_model_error;
-    }
+    if (stats.steps_predicted > 0) report.cost_model_error = stats.cost_model_error;
     report.ignored_fields = loop.ignored_fields();
     report.prompt_tokens_distinct = planner.prompt_tokens_distinct();
   }

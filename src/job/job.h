@@ -59,10 +59,10 @@ struct JobEnvironment {
   std::function<int64_t()> unix_time;  // of the calendar, in seconds
   std::function<bool()> stop_requested;
   std::function<size_t()> peak_memory_bytes;
-  // Where the engine keeps what it measures of this machine; empty: nowhere.
-  std::string cache_folder = {};
   // Of the model that run() will get, to refuse another before it is loaded. May be empty.
   std::function<Result<std::string>()> model_hash;
+  // Where the engine keeps what it measures of this machine; empty: nowhere.
+  std::string cache_folder = {};
 };
 
 struct JobProgress {
