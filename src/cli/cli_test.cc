@@ -150,6 +150,11 @@ TEST(Progress, Lines) {
   EXPECT_TRUE(contains(progress_event(progress, 7), "\"share_saved\":0.9,\"steps\":8,\"mean_fill\":0.275"));
   progress.rows_ok = progress.rows_failed = 0;
   EXPECT_TRUE(contains(progress_event(progress, 7), "\"seconds_left\":null"));
+  // Before the first step, of a job that goes on with 60 rows done.
+  progress.engine.steps = 0;
+  progress.rows_ok = progress.rows_resumed = 60;
+  progress.rows_planned = 128;
+  EXPECT_EQ(progress_line(progress, 0, 80), "putting the rows in order: 128/140");
 }
 
 TEST(ExitCodes, OfEveryStatus) {

@@ -38,6 +38,12 @@ double mean_fill_of(const JobProgress& progress) {
   return mean_fill(progress.engine.steps, progress.engine.steps_filled);
 }
 
+// Nothing runs before the rows are in order.
+bool is_planning(const JobProgress& progress) {
+  return progress.engine.steps == 0 && progress.rows_planned > 0 &&
+         progress.rows_ok + progress.rows_failed == progress.rows_resumed;
+}
+
 // Below 0: not known yet.
 double seconds_left(const JobProgress& progress) {
   const int64_t done = progress.rows_ok + progress.rows_failed;
@@ -68,6 +74,10 @@ ProgressStyle choose_progress_style(bool quiet, bool json) {
 }
 
 std::string progress_line(const JobProgress& progress, size_t memory_bytes, int width) {
+  if (is_planning(progress)) {
+    const int64_t rows = progress.rows_total - progress.rows_resumed;
+    return fmt::format("putting the rows in order: {}/{}", std::min(progress.rows_planned, rows), rows);
+  }
   const int64_t done = progress.rows_ok + progress.rows_failed;
   std::string text = fmt::format("{}/{} rows", done, progress.rows_total);
   if (progress.rows_failed > 0) text += fmt::format(", {} failed", progress.rows_failed);
@@ -106,6 +116,7 @@ std::string progress_event(const JobProgress& progress, size_t memory_bytes) {
   out.member("rows_resumed", progress.rows_resumed);
   out.member("rows_ok", progress.rows_ok);
   out.member("rows_failed", progress.rows_failed);
+  out.member("rows_planned", progress.rows_planned);
   out.member("seconds", progress.seconds);
   out.member("prompt_tokens", progress.prompt_tokens);
   out.member("prompt_tokens_computed", progress.prompt_tokens_computed);

@@ -70,6 +70,7 @@ struct JobProgress {
   int64_t rows_resumed = 0;  // of rows_ok and rows_failed: by earlier runs
   int64_t rows_ok = 0;       // that were reported
   int64_t rows_failed = 0;
+  int64_t rows_planned = 0;  // that were looked at, to put them in order
   double seconds = 0;
   int64_t prompt_tokens = 0;           // of rows that ended, all choices
   int64_t prompt_tokens_computed = 0;  // of these, without those that were shared

@@ -27,6 +27,7 @@ class RowFeeder {
   std::optional<FedRow> next(std::chrono::milliseconds at_most) { return queue_.pop(at_most); }
   // No rows are left, because all are given out or because reading failed.
   bool finished() const { return queue_.finished(); }
+  int64_t rows_planned() const { return planner_.rows_planned(); }
   // Prompt tokens of the rows planned so far, as RowPlanner counts them.
   int64_t prompt_tokens_planned() const { return planner_.prompt_tokens_distinct(); }
   // Valid once finished: what stopped the reading.

@@ -167,6 +167,7 @@ void StepLoop::report_progress() {
   progress.rows_resumed = counts_.resumed_ok + counts_.resumed_failed;
   progress.rows_ok = counts_.resumed_ok + reported.ok;
   progress.rows_failed = counts_.resumed_failed + reported.failed;
+  progress.rows_planned = feeder_.rows_planned();
   progress.seconds = environment_.seconds() - start_seconds_;
   progress.prompt_tokens = prompt_tokens_done_;
   progress.prompt_tokens_computed = prompt_tokens_done_computed_;
