@@ -62,7 +62,27 @@ struct Measurement {
   StepWork work = {};
   int times_measured = 0;
   StepTimes least = {};
+  // Of whole steps.
+  double seconds_shortest = std::numeric_limits<double>::infinity();
+  double seconds_second = std::numeric_limits<double>::infinity();
+
+  void add(const StepTimes& times) {
+    if (times_measured++ == 0) least = times;
+    least.keep_least(times);
+    seconds_second = std::min(seconds_second, std::max(seconds_shortest, times.total()));
+    seconds_shortest = std::min(seconds_shortest, times.total());
+  }
 };
+
+double median_spread(const std::vector<Measurement>& all) {
+  std::vector<double> spreads;
+  for (const Measurement& m : all) {
+    if (m.times_measured > 0) spreads.push_back(std::min(1.0, m.seconds_second / m.seconds_shortest - 1));
+  }
+  const auto middle = spreads.begin() + static_cast<ptrdiff_t>(spreads.size() / 2);
+  std::nth_element(spreads.begin(), middle, spreads.end());
+  return *middle;
+}
 
 // What is measured, of all kinds the small ones first.
 std::vector<Measurement> plan_measurements(const CalibrationLimits& limits, int blocks) {
@@ -233,7 +253,7 @@ WorkShape work_shape(const ModelShape& shape, int threads) {
 
 }  // namespace
 
-Result<CostModel> measure_cost_model(Model& model, PageCache& cache, const CalibrationLimits& limits) {
+Result<Calibration> measure_cost_model(Model& model, PageCache& cache, const CalibrationLimits& limits) {
   const auto begin = Clock::now();
   Bench bench(model, cache);
   const int blocks = bench.take_pages();
@@ -251,16 +271,11 @@ Result<CostModel> measure_cost_model(Model& model, PageCache& cache, const Calib
                             : i > 0 ? all[i - 1].least.total() * std::max(1.0, m.work.tokens / all[i - 1].work.tokens)
                                     : 0;
       if (i > 0 && seconds_since(begin) + likely > limits.seconds) continue;
-      const StepTimes times = bench.run(steps[i]);
-      if (m.times_measured++ == 0) {
-        m.least = times;
-      } else {
-        m.least.keep_least(times);
-      }
+      m.add(bench.run(steps[i]));
     }
     if (lap > 0 && seconds_since(begin) > kEnoughSeconds) break;
   }
-  return fit_model(all, shape);
+  return Calibration{fit_model(all, shape), median_spread(all)};
 }
 
 Result<double> measure_token_seconds(Model& model, PageCache& cache, const CalibrationLimits& limits) {

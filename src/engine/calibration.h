@@ -19,10 +19,21 @@ struct CalibrationLimits {
   double seconds = 4;         // begins no measurement that would probably end later
 };
 
+struct Calibration {
+  CostModel model;
+  // By how much the second shortest time of a step was longer than the shortest, as the median over the steps; 1 where
+  // most were measured once.
+  double spread = 1;
+
+  // Good enough to be kept and to be decided by. Where other programs use the machine, it is not.
+  static constexpr double kSteadySpread = 0.1;
+  bool steady() const { return spread <= kSteadySpread; }
+};
+
 // Runs made-up steps - random tokens over pages that it takes from `cache` and gives back unpublished - and times their
 // stages, each several times while there is time; the shortest counts. Nothing else may use model and cache meanwhile.
 // Fails (kResourceExhausted) where the cache has not one page of each class free.
-Result<CostModel> measure_cost_model(Model& model, PageCache& cache, const CalibrationLimits& limits);
+Result<Calibration> measure_cost_model(Model& model, PageCache& cache, const CalibrationLimits& limits);
 
 // About how many seconds a token of a step of 64 takes: from one such step, after one of few tokens to warm up, at most
 // kProbeTokens together.

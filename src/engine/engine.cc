@@ -36,6 +36,8 @@ constexpr int kMaxBatchTokens = 1 << 20;
 // Where nobody says: buffers for so many rows. Larger steps are no faster on any machine measured
 // (docs/performance.md).
 constexpr int kDefaultBatchTokens = 512;
+// A measured budget is never below: prompts in smaller pieces would read their pages too often.
+constexpr int kBudgetMin = 128;
 
 class EngineImpl final : public Engine {
  public:
@@ -96,6 +98,7 @@ class EngineImpl final : public Engine {
   StepLimit step_limit() const;
   std::vector<Completion> take_completions();
   Status measure(const CalibrationOptions& options);
+  void use_budget();
 
   EngineOptions options_;
   Isa isa_ = Isa::kScalar;
@@ -615,11 +618,14 @@ Status EngineImpl::calibrate(const CalibrationOptions& options) {
     calibration_costs_[i].rows += spent[i].rows - before[i].rows;
     calibration_costs_[i].steps += spent[i].steps - before[i].steps;
   }
-  if (cost_model_ && budget_is_free_) {
-    options_.max_batch_tokens = std::max(options_.max_batch, cost_model_->token_budget(kDefaultBatchTokens));
-    scheduler_->set_max_batch_tokens(options_.max_batch_tokens);
-  }
   return status;
+}
+
+void EngineImpl::use_budget() {
+  if (!budget_is_free_) return;
+  const int budget = std::clamp(cost_model_->token_budget(kDefaultBatchTokens), kBudgetMin, kDefaultBatchTokens);
+  options_.max_batch_tokens = std::max(options_.max_batch, budget);
+  scheduler_->set_max_batch_tokens(options_.max_batch_tokens);
 }
 
 Status EngineImpl::measure(const CalibrationOptions& options) {
@@ -629,6 +635,7 @@ Status EngineImpl::measure(const CalibrationOptions& options) {
       calibration_key(processor_name(), options_.isa, options_.threads, info_.hash, options_.kv_format);
   if (auto kept = store.load(key)) {
     cost_model_ = std::move(kept);
+    use_budget();
     return {};
   }
   // Not even the question is worth it.
@@ -640,7 +647,11 @@ Status EngineImpl::measure(const CalibrationOptions& options) {
   limits.seconds = options.seconds_max;
   BATCHWRIGHT_ASSIGN_OR_RETURN(const double seconds_a_token, measure_token_seconds(*model_, *cache_, limits));
   if (options.tokens * seconds_a_token <= options.seconds_worth) return {};
-  BATCHWRIGHT_ASSIGN_OR_RETURN(cost_model_, measure_cost_model(*model_, *cache_, limits));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(Calibration calibration, measure_cost_model(*model_, *cache_, limits));
+  cost_model_ = std::move(calibration.model);
+  // What was measured beside other programs will do for this run, with the correction that each step brings.
+  if (!calibration.steady() && !options.accept_unsteady) return {};
+  use_budget();
   return store.save(key, *cost_model_);
 }
 
