@@ -151,6 +151,23 @@ TEST_F(JobTest, TheReport) {
   EXPECT_EQ(report.find("ignored_fields")->find("zz")->as_int64(), 1);
 }
 
+TEST_F(JobTest, TheEngineIsCalibratedOnceTheRowsArePlanned) {
+  cache_folder_ = "cache";
+  ASSERT_TRUE(run_rows(rows(5)).status.ok());
+  ASSERT_EQ(engine_.calibrations.size(), 1U);
+  EXPECT_EQ(engine_.calibrations[0].cache_folder, "cache");
+  // A first token, and "text 0" to "text 4", a token a byte; no page is whole.
+  EXPECT_EQ(engine_.calibrations[0].tokens, 5 * 7);
+  const auto report = parse_json(files_.content("out.jsonl.report.json")).value();
+  ASSERT_NE(report.find("cost_model_error"), nullptr);
+  EXPECT_EQ(report.find("cost_model_error")->as_double(), 0.25);
+}
+
+TEST_F(JobTest, WithoutPredictionsTheReportNamesNoError) {
+  ASSERT_TRUE(run_rows(rows(5)).status.ok());
+  EXPECT_EQ(parse_json(files_.content("out.jsonl.report.json")).value().find("cost_model_error"), nullptr);
+}
+
 TEST_F(JobTest, LimitTakesTheFirstRows) {
   options_.limit = 3;
   options_.ordered = true;

@@ -77,6 +77,13 @@ class FakeEngine : public Engine {
     return done;
   }
 
+  // Keeps nothing, and knows what steps cost all the same where it is given a folder.
+  Status calibrate(const CalibrationOptions& options) override {
+    calibrations.push_back(options);
+    stats_.steps_predicted = options.cache_folder.empty() ? 0 : 1;
+    stats_.cost_model_error = 0.25;
+    return invalid_data("the fake engine keeps nothing");
+  }
   EngineStats stats() const override {
     const std::lock_guard lock(*mutex_);
     return published_;
@@ -87,6 +94,7 @@ class FakeEngine : public Engine {
 
   int64_t largest_active = 0;
   int64_t submitted = 0;
+  std::vector<CalibrationOptions> calibrations;
 
  private:
   void publish() {

@@ -48,8 +48,12 @@ class JobFixture : public testing::Test {
   }
 
   Result<std::unique_ptr<Job>> open() {
-    const JobEnvironment environment{[this] { return clock_.load(); }, [] { return int64_t{1234}; },
-                                     [this] { return stop_.load(); }, [] { return size_t{77}; }, nullptr};
+    const JobEnvironment environment{[this] { return clock_.load(); },
+                                     [] { return int64_t{1234}; },
+                                     [this] { return stop_.load(); },
+                                     [] { return size_t{77}; },
+                                     nullptr,
+                                     cache_folder_};
     return Job::open(files_, options_, environment);
   }
 
@@ -77,6 +81,7 @@ class JobFixture : public testing::Test {
   JobOptions options_;
   FakeEngine engine_;
   BytePromptEncoder encoder_;
+  std::string cache_folder_;
   std::atomic<double> clock_{0};
   std::atomic<bool> stop_{false};
 };
