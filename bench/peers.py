@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -12,6 +13,9 @@ import tempfile
 OURS = "batchwright"
 LLAMA = "llama.cpp"
 OPENVINO = "OpenVINO GenAI"
+
+# llama.cpp's variants of the processors that have no more than the instruction set.
+LLAMA_VARIANTS = {"avx2": "haswell", "avx512": "skylakex"}
 
 # What one run gives, all in tokens a second over all sequences together: prompts, generation after them, and both from
 # the first token in to the last one out. A program that does not tell the first two apart gives the third alone.
@@ -48,16 +52,27 @@ class Work:
         return self.prompt_tokens + self.batch * self.generate
 
 
-def call(command, **options):
+def call(command, accept=(0,), **options):
+    """Runs a command; exit codes other than those accepted are errors."""
     command = [str(word) for word in command]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, **options)
     except OSError as error:
         raise RunError(f"{command[0]}: {error.strerror}") from error
-    if done.returncode != 0:
+    if done.returncode not in accept:
         last = "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-5:])
         raise RunError(f"{' '.join(command)}\nended with {done.returncode}:\n{last}")
     return done
+
+
+def processor_name():
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 class Batchwright:
@@ -150,8 +165,8 @@ def read_llama_variant(text):
     return found[-1] if found else "built in"
 
 
-def folder_of_variant(folder, variant, at):
-    """A folder like `folder` in which llama.cpp finds one variant of its CPU backend alone."""
+def folder_of_variant(folder, variant, at, program="llama-batched-bench"):
+    """A folder like `folder` in which llama.cpp's `program` finds one variant of its CPU backend alone."""
     variants = {path.name.removeprefix("libggml-cpu-").removesuffix(".so"): path
                 for path in folder.glob("libggml-cpu-*.so")}
     if variant not in variants:
@@ -160,7 +175,7 @@ def folder_of_variant(folder, variant, at):
         if path in variants.values() and path != variants[variant]:
             continue
         # It looks for variants beside the file that a link to the program leads to.
-        if path.name == "llama-batched-bench":
+        if path.name == program:
             shutil.copy(path.resolve(), at / path.name)
         else:
             (at / path.name).symlink_to(path.resolve())

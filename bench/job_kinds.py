@@ -1,0 +1,207 @@
+"""The jobs of bench/jobs: each makes its rows, runs them, and says what came of it beside its marks.
+
+A kind has a name, `measure(bench)`, which gives raw runs, and `figures(raw)`, which needs nothing but these.
+"""
+
+import importlib.machinery
+import importlib.util
+import json
+import pathlib
+
+import job_figures
+import job_rows
+import prefix_pages
+from job_rows import Row, prompts
+from package_text import TextError, attention_shape
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def load_demo():
+    loader = importlib.machinery.SourceFileLoader("demo", str(ROOT / "scripts" / "demo"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("demo", loader))
+    loader.exec_module(module)
+    return module
+
+
+class Demo:
+    """The job of scripts/demo, its answers free: at most 8 tokens, as the server is asked too."""
+    CONTEXT = 1024  # positions of each slot of the server: the prompts have some 520 tokens
+    ANSWER = 8
+
+    def __init__(self, rows, mark):
+        self.rows, self.mark = rows, mark
+        self.name = f"demo-{rows}"
+        self.about = f"{rows} package descriptions to sort by topic, 18 examples before each"
+
+    def lines(self, path, count):
+        demo = load_demo()
+        try:
+            demo.make_job(demo.choose(demo.read_index(), count), path)
+        except demo.DemoError as error:
+            raise TextError(f"{error}. 'apt-get update' as root fills the package index") from None
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for line in lines:
+            line["body"] = {"messages": line["body"]["messages"], "temperature": 0, "max_tokens": self.ANSWER}
+        return lines
+
+    def measure(self, bench):
+        path = bench.folder / f"{self.name}.jsonl"
+        lines = self.lines(path, max(9, self.rows // bench.shrink))
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        raw = {"ours": [], "theirs": [], "same_texts": []}
+        for turn in range(bench.pairs):
+            def ours():
+                raw["ours"].append(bench.jobs.run(path))
+
+            def theirs():
+                if bench.server:
+                    raw["theirs"].append(bench.server.run([line["body"] for line in lines], self.CONTEXT))
+            bench.in_turn(turn, ours, theirs)
+            if bench.server:
+                texts = raw["theirs"][-1].pop("texts")
+                answers = bench.jobs.answers()
+                raw["same_texts"].append(sum(answers[line["custom_id"]]["message"]["content"] == text
+                                             for line, text in zip(lines, texts)))
+        raw["check"] = bench.verify()
+        return raw
+
+    def figures(self, raw):
+        out = []
+        if raw["theirs"]:
+            out += job_figures.against_server(raw["ours"], raw["theirs"], self.mark)
+            out.append(job_figures.Figure("answers that are the server's too",
+                                          f"{min(raw['same_texts'])} of {raw['ours'][0]['rows_total']}"))
+        else:
+            out.append(job_figures.speed_of(raw["ours"]))
+        return out + [job_figures.recomputed(raw["ours"]), *job_figures.equal_alone(raw["check"])]
+
+
+class Documents:
+    name, about = "documents", "32 documents x 8 questions, shuffled, 32 tokens out"
+
+    def measure(self, bench):
+        rows = job_rows.documents(bench.texts, bench.shrink)
+        path = bench.write(self.name, rows)
+        lengths = sorted(len(row.prompt) for row in rows)
+        # Prompts and batch as the job without sharing has them.
+        shape = ("--prompt", lengths[len(lengths) // 2], "--generate", rows[0].answer, "--batch", min(64, len(rows)))
+        raw = {"optimum": prefix_pages.distinct_tokens(prompts(rows)), "shared": [], "unshared": [], "rates": []}
+        for turn in range(bench.pairs):
+            bench.in_turn(turn, lambda: raw["shared"].append(bench.jobs.run(path)),
+                          lambda: raw["unshared"].append(bench.jobs.run(path, "--no-share", out="unshared.jsonl")),
+                          lambda: raw["rates"].append(bench.jobs.bench(*shape)))
+        raw["check"] = bench.verify()
+        return raw
+
+    def figures(self, raw):
+        run = raw["shared"][0]
+        saved = saved_share(run, raw["optimum"])
+        return [*job_figures.saved_arithmetic(raw["shared"], raw["unshared"], raw["rates"], raw["optimum"]),
+                *job_figures.against_optimum(run, raw["optimum"], saved, 1.0),
+                job_figures.recomputed(raw["shared"]), *job_figures.equal_alone(raw["check"])]
+
+
+def saved_share(run, optimum):
+    return prefix_pages.saved_share(run["prompt_tokens"], run["prompt_tokens_computed"], optimum)
+
+
+class Mixed:
+    name, about = "mixed", "128 rows of 1,500 tokens in and 8 out, then 128 of 60 in and 256 out"
+
+    def measure(self, bench):
+        path = bench.write(self.name, job_rows.mixed(bench.texts, bench.shrink))
+        raw = {"planned": [], "in_file_order": []}
+        for turn in range(bench.pairs):
+            bench.in_turn(turn, lambda: raw["planned"].append(bench.jobs.run(path, trace=True)),
+                          lambda: raw["in_file_order"].append(
+                              bench.jobs.run(path, "--file-order", out="in-file-order.jsonl", trace=True)))
+        raw["check"] = bench.verify()
+        return raw
+
+    def figures(self, raw):
+        return [job_figures.below_knee(raw["planned"], 0.03),
+                job_figures.under("in the order of the file: ", job_figures.below_knee(raw["in_file_order"])),
+                job_figures.against_file_order(raw["planned"], raw["in_file_order"]), job_figures.time_of(raw["planned"]),
+                job_figures.recomputed(raw["planned"]), *job_figures.equal_alone(raw["check"])]
+
+
+class SharedPrefix:
+    name, about = "shared-prefix", "64 rows that begin alike, 16 tokens of their own, 33 out"
+    OWN, ANSWER, ROWS = 16, 33, 64
+
+    def measure(self, bench):
+        raw = {"shape": attention_shape(bench.metadata), "rows": self.ROWS, "prefixes": []}
+        for prefix in (1024, 4096, 16384):
+            prefix //= bench.shrink
+            rows = job_rows.one_prefix(bench.texts, prefix, self.ROWS, self.OWN, self.ANSWER)
+            path = bench.write(f"{self.name}-{prefix}", rows)
+            context = prefix + self.OWN + self.ANSWER
+            entry = {"prefix": prefix, "runs": [], "fp32_fma": []}
+            for _ in range(bench.pairs):
+                entry["runs"].append(bench.jobs.run(path, "--context-length", context, trace=True))
+                entry["fp32_fma"].append(bench.jobs.bench("--prompt", 1, "--generate", 1, "--batch", 1)["fp32_fma"])
+            entry["check"] = bench.verify()
+            raw["prefixes"].append(entry)
+        return raw
+
+    def figures(self, raw):
+        out = []
+        for entry in raw["prefixes"]:
+            shares = [job_figures.attention_share(run["steps_traced"], raw["shape"], raw["rows"], entry["prefix"] + self.OWN, peak)
+                      for run, peak in zip(entry["runs"], entry["fp32_fma"]) if "steps_traced" in run]
+            out.append(job_figures.attention_of_peak(entry["prefix"], shares))
+        runs = [run for entry in raw["prefixes"] for run in entry["runs"]]
+        checks = [check for entry in raw["prefixes"] for check in entry["check"]]
+        return out + [job_figures.recomputed(runs), *job_figures.equal_alone(checks)]
+
+
+class Scarce:
+    """A quarter of the KV memory in which everything would find room: every beginning once, every row's own."""
+    name, about = "scarce", "the documents, and a job of three levels, at a quarter of the KV memory"
+
+    def measure(self, bench):
+        raw = {"jobs": []}
+        for name, rows in (("documents", job_rows.documents(bench.texts, bench.shrink)),
+                           ("three levels", job_rows.three_levels(bench.texts, bench.shrink))):
+            path = bench.write(f"{self.name}-{name.replace(' ', '-')}", rows)
+            context = max(len(row.prompt) + row.answer for row in rows)
+            pages = prefix_pages.pages_of_all(prompts(rows), rows[0].answer)
+            likes = pages * bench.jobs.kv_bytes(prefix_pages.PAGE)
+            entry = {"name": name, "optimum": prefix_pages.distinct_tokens(prompts(rows)), "kv_bytes_liked": likes}
+            for key, share in (("plenty", 1), ("scarce", 4)):
+                entry[key] = bench.jobs.run(path, "--context-length", context, "--kv-memory", likes // share)
+                entry[f"{key}_check"] = bench.verify()
+            raw["jobs"].append(entry)
+        return raw
+
+    def figures(self, raw):
+        out, checks = [], []
+        for entry in raw["jobs"]:
+            for key, mark in (("plenty", 1.0), ("scarce", 0.95)):
+                run = entry[key]
+                label = f"{entry['name']}, {run['kv_memory_bytes'] / 2**20:.0f} MiB: "
+                saved = saved_share(run, entry["optimum"])
+                found = job_figures.against_optimum(run, entry["optimum"], saved, mark) + [job_figures.recomputed([run])]
+                out += [job_figures.under(label, figure) for figure in found]
+                checks += entry[f"{key}_check"]
+        return out + job_figures.equal_alone(checks)
+
+
+class PlanMillion:
+    name, about = "plan-1m", "planning 1,000,000 rows of 200 bytes"
+
+    def measure(self, bench):
+        path = bench.folder / "million.jsonl"
+        count = 1_000_000 // bench.shrink
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(job_rows.million_lines(count))
+        return {"rows": count, "runs": [bench.jobs.plan(path) for _ in range(bench.pairs)]}
+
+    def figures(self, raw):
+        if raw["runs"][0] is None:
+            return [job_figures.Figure("seconds", "needs `batchwright plan`")]
+        return job_figures.planning(raw["runs"])
+
+
+KINDS = [Demo(64, 10), Demo(512, 4), Documents(), Mixed(), SharedPrefix(), Scarce(), PlanMillion()]
