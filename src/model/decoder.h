@@ -17,6 +17,14 @@
 
 namespace batchwright {
 
+// Columns of the vocabulary whose logits a worker holds at once.
+inline constexpr int64_t kPiecePanels = 32;
+inline constexpr int64_t kPieceColumns = kPiecePanels * kPanelColumns;
+// Rows whose whole logits are held at once; more come in waves.
+inline constexpr int64_t kFullRows = 16;
+
+inline int64_t chunks(int64_t n, int64_t size) { return (n + size - 1) / size; }
+
 // Rows in the form that a matrix product reads: int8 blocks, f32, or both where its matrices differ.
 class ProductInput {
  public:
