@@ -3,7 +3,6 @@
 //   prompt/...  the causal triangle of a prompt's own positions, the same way (masked work is not counted);
 //   decode/...  one row of heads over pages of its own from memory, in GB/s beside a plain read of the same pages.
 #include <benchmark/benchmark.h>
-#include <time.h>
 
 #include <algorithm>
 #include <numeric>
@@ -13,6 +12,7 @@
 
 #include "base/aligned_buffer.h"
 #include "kernels/attention/attention.h"
+#include "kernels/peaks/bench_slices.h"
 #include "kernels/peaks/loops.h"
 #include "platform/cpu.h"
 #include "tensor/half.h"
@@ -20,26 +20,8 @@
 namespace batchwright {
 namespace {
 
-// The thread's own time: other programs that take turns on the CPU do not count.
-double thread_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-double median(std::vector<double>& values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
-}
-
-// G multiply-adds/s of a slice of about a tenth of a millisecond.
 double fma_slice(Isa isa) {
-  if (!machine_has(Isa::kAvx2)) return 0;
-  const PeakLoop& loop = includes(isa, Isa::kAvx512) ? kPeakFma512 : kPeakFma256;
-  constexpr int64_t kIterations = 40'000;
-  const double start = thread_seconds();
-  loop.run(kIterations);
-  return static_cast<double>(kIterations * loop.multiply_adds) / (thread_seconds() - start) / 1e9;
+  return machine_has(Isa::kAvx2) ? peak_slice(includes(isa, Isa::kAvx512) ? kPeakFma512 : kPeakFma256) : 0;
 }
 
 // GB/s of reading `pages` once.

@@ -5,38 +5,18 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "kernels/gemm/gemm.h"
+#include "kernels/peaks/bench_slices.h"
 #include "kernels/peaks/loops.h"
 #include "platform/cpu.h"
 #include "tensor/quantize.h"
 
 namespace batchwright {
 namespace {
-
-// The thread's own time: other programs that take turns on the CPU do not count.
-double thread_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-double median(std::vector<double>& values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
-}
-
-// G multiply-adds/s of a slice of about a tenth of a millisecond.
-double peak_slice(const PeakLoop& loop) {
-  constexpr int64_t kIterations = 40'000;
-  const double start = thread_seconds();
-  loop.run(kIterations);
-  return static_cast<double>(kIterations * loop.multiply_adds) / (thread_seconds() - start) / 1e9;
-}
 
 const PeakLoop* yardstick(const GemmKernels& kernels, ElementType type) {
   if (!machine_has(Isa::kAvx2)) return nullptr;
