@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
-#include <string_view>
 #include <utility>
 
 #include "base/check.h"
@@ -22,6 +21,19 @@ constexpr int kQueriesPerItem = 128;
 constexpr int kRopePositionsMin = 1024;
 
 using Clock = std::chrono::steady_clock;
+
+// Cuts `panels` into items that become smaller towards the end, so that the workers finish together: each a part of
+// what is left (Polychronopoulos and Kuck 1987, guided self-scheduling), whole units but for the last.
+std::vector<int64_t> guided_items(int64_t panels, int64_t unit, int workers) {
+  constexpr int64_t kItemPanelsMax = 16;
+  std::vector<int64_t> begins = {0};
+  while (begins.back() < panels) {
+    const int64_t left = panels - begins.back();
+    const int64_t share = std::min(kItemPanelsMax, left / (int64_t{2} * workers)) / unit * unit;
+    begins.push_back(std::min(panels, begins.back() + std::max(unit, share)));
+  }
+  return begins;
+}
 
 void reach_positions(RopeTable& table, const RopeShape& shape, int dim, int64_t positions) {
   if (table.positions >= positions) return;
@@ -173,16 +185,15 @@ void Decoder::add_products(const char* name, int layer, const ProductInput& inpu
   stage.input = &input;
   int64_t panels = 0;
   for (const Product& product : products) panels += product.weights->panels();
-  stage.panels_per_item = std::clamp<int64_t>(panels / (int64_t{8} * pool_.size()), 1, 16);
+  stage.item_begins = guided_items(panels, gemm_.panels_at_once, pool_.size());
 }
 
 void Decoder::fuse_gate_up(Stage& stage) {
-  constexpr int64_t kTilePanels = kTileColumns / kPanelColumns;
-  stage.items = &Decoder::gate_up_items;
   stage.run = &Decoder::run_gate_up;
   stage.epilogue = "activation";
-  // Whole tiles, and half as many panels as of one matrix.
-  stage.panels_per_item = std::max(kTilePanels, stage.panels_per_item / 2 / kTilePanels * kTilePanels);
+  // Whole tiles of one matrix, to which those of the other belong.
+  const int64_t unit = std::max(kTileColumns / kPanelColumns, gemm_.panels_at_once);
+  stage.item_begins = guided_items(stage.products[0].weights->panels(), unit, pool_.size());
 }
 
 void Decoder::compile() {
@@ -451,26 +462,24 @@ void Decoder::run_ffn_norm(const Stage& stage, int /*round*/, int64_t item, int 
 // Matrix products
 
 int64_t Decoder::product_items(const Stage& stage, int /*round*/) const {
-  int64_t items = 0;
-  for (int i = 0; i < stage.product_count; ++i) {
-    items += chunks(stage.products[static_cast<size_t>(i)].weights->panels(), stage.panels_per_item);
-  }
-  return items;
+  return static_cast<int64_t>(stage.item_begins.size()) - 1;
 }
 
 void Decoder::run_product(const Stage& stage, int /*round*/, int64_t item, int worker) {
-  const Product* product = stage.products.data();
-  for (int64_t items = chunks(product->weights->panels(), stage.panels_per_item); item >= items;
-       items = chunks(product->weights->panels(), stage.panels_per_item)) {
-    item -= items;
-    ++product;
+  const int64_t item_begin = stage.item_begins[static_cast<size_t>(item)];
+  const int64_t item_end = stage.item_begins[static_cast<size_t>(item) + 1];
+  int64_t first = 0;
+  for (const Product& product : std::span(stage.products).first(static_cast<size_t>(stage.product_count))) {
+    const int64_t panels = product.weights->panels();
+    const int64_t begin = std::max<int64_t>(item_begin - first, 0);
+    const int64_t end = std::min(item_end - first, panels);
+    first += panels;
+    if (begin >= end) continue;
+    GemmArgs args = product_args(stage, product, begin, end, worker);
+    args.out = product.out;
+    args.out_stride = product.out_stride;
+    gemm_.run(args);
   }
-  const int64_t begin = item * stage.panels_per_item;
-  const int64_t end = std::min(begin + stage.panels_per_item, product->weights->panels());
-  GemmArgs args = product_args(stage, *product, begin, end, worker);
-  args.out = product->out;
-  args.out_stride = product->out_stride;
-  gemm_.run(args);
 }
 
 GemmArgs Decoder::product_args(const Stage& stage, const Product& product, int64_t panel_begin, int64_t panel_end,
@@ -486,16 +495,14 @@ GemmArgs Decoder::product_args(const Stage& stage, const Product& product, int64
   return args;
 }
 
-int64_t Decoder::gate_up_items(const Stage& stage, int /*round*/) const {
-  return chunks(stage.products[0].weights->panels(), stage.panels_per_item);
-}
-
 // Both products of a tile of columns, and their activation while they are in the cache.
 void Decoder::run_gate_up(const Stage& stage, int /*round*/, int64_t item, int worker) {
   Worker& own = workers_[static_cast<size_t>(worker)];
   const auto activate = shape_.activation == Activation::kSilu ? rows_.silu_mul : rows_.gelu_mul;
-  const int64_t width = std::min<int64_t>(shape_.feed_forward, (item + 1) * stage.panels_per_item * kPanelColumns);
-  for (int64_t column = item * stage.panels_per_item * kPanelColumns; column < width; column += kTileColumns) {
+  const int64_t begin_panel = stage.item_begins[static_cast<size_t>(item)];
+  const int64_t end_panel = stage.item_begins[static_cast<size_t>(item) + 1];
+  const int64_t width = std::min<int64_t>(shape_.feed_forward, end_panel * kPanelColumns);
+  for (int64_t column = begin_panel * kPanelColumns; column < width; column += kTileColumns) {
     const int64_t columns = std::min(kTileColumns, width - column);
     float* gate = own.tile.data();
     float* up = gate + rows_now_ * columns;

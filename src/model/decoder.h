@@ -77,7 +77,7 @@ class Decoder final : public Model {
     void (Decoder::*run)(const Stage& stage, int round, int64_t item, int worker);
     std::array<Product, 3> products{};
     int product_count = 0;
-    int64_t panels_per_item = 1;
+    std::vector<int64_t> item_begins{};  // panels, counted through the products; then their number
     const ProductInput* input = nullptr;
     // Of a fused stage: what follows its products.
     const char* epilogue = nullptr;
@@ -131,7 +131,6 @@ class Decoder final : public Model {
   int64_t row_items(const Stage& stage, int round) const;
   Rows rows_of_item(int64_t item) const;
   int64_t product_items(const Stage& stage, int round) const;
-  int64_t gate_up_items(const Stage& stage, int round) const;
   int attention_rounds(const Stage& stage) const;
   int64_t attention_items(const Stage& stage, int round) const;
   int64_t final_items(const Stage& stage, int round) const;

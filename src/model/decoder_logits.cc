@@ -1,6 +1,5 @@
 // The last stages of a step: the final norm, the argmax of greedy rows, and whole rows of logits for all others.
 #include <algorithm>
-#include <utility>
 
 #include "model/decoder.h"
 

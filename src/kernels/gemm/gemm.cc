@@ -40,32 +40,39 @@ void pad_rows(int64_t rows, int64_t k, void* quantized) {
   }
 }
 
+// Half of what the AMX kernels take, so that many workers find work in small matrices, too.
+constexpr int64_t kAmxPanelsAtOnce = kAmxGroupPanels / 2;
+
 // Sets that are built on AVX2 quantise single rows with it.
 template <const QuantizedFormatKernels& kQuantized, const FloatFormatKernels& kFloat,
           const QuantizeTileKernel& kQuantizeTile>
-constexpr GemmKernels kernels_of(Isa isa) {
-  return {isa, gemm_by_format<kQuantized, kFloat>, quantize_row<kActivationsAvx2>, quantize_tile<kQuantizeTile>,
+constexpr GemmKernels kernels_of(Isa isa, int64_t panels_at_once) {
+  return {isa,
+          panels_at_once,
+          gemm_by_format<kQuantized, kFloat>,
+          quantize_row<kActivationsAvx2>,
+          quantize_tile<kQuantizeTile>,
           pad_rows};
 }
 
 const GemmKernels kTable[] = {
-    {Isa::kScalar, gemm_by_format<kQuantizedScalar, kFloatScalar>, quantize_row<kActivationsScalar>,
+    {Isa::kScalar, 1, gemm_by_format<kQuantizedScalar, kFloatScalar>, quantize_row<kActivationsScalar>,
      quantize_tile<kQuantizeTileScalar>, pad_rows},
-    kernels_of<kQuantizedAvx2, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvx2),
-    kernels_of<kQuantizedAvxVnni, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvxVnni),
-    kernels_of<kQuantizedAvx2, kFloatAvx512, kQuantizeTileAvx512>(Isa::kAvx512),
-    kernels_of<kQuantizedVnni, kFloatAvx512, kQuantizeTileAvx512>(Isa::kVnni),
-    kernels_of<kQuantizedAmx, kFloatAvx512, kQuantizeTileAvx512>(Isa::kAmx),
+    kernels_of<kQuantizedAvx2, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvx2, 1),
+    kernels_of<kQuantizedAvxVnni, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvxVnni, 1),
+    kernels_of<kQuantizedAvx2, kFloatAvx512, kQuantizeTileAvx512>(Isa::kAvx512, 1),
+    kernels_of<kQuantizedVnni, kFloatAvx512, kQuantizeTileAvx512>(Isa::kVnni, 2),
+    kernels_of<kQuantizedAmx, kFloatAvx512, kQuantizeTileAvx512>(Isa::kAmx, kAmxPanelsAtOnce),
 };
 
 const GemmPath kPaths[] = {
-    {"avx2 tiles", kernels_of<kQuantizedAvx2Tiles, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvx2)},
-    {"avx2 few", kernels_of<kQuantizedAvx2Few, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvx2)},
-    {"avxvnni tiles", kernels_of<kQuantizedAvxVnniTiles, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvxVnni)},
-    {"avxvnni few", kernels_of<kQuantizedAvxVnniFew, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvxVnni)},
-    {"vnni tiles", kernels_of<kQuantizedVnniTiles, kFloatAvx512, kQuantizeTileAvx512>(Isa::kVnni)},
-    {"vnni few", kernels_of<kQuantizedVnniFew, kFloatAvx512, kQuantizeTileAvx512>(Isa::kVnni)},
-    {"amx tiles", kernels_of<kQuantizedAmxTiles, kFloatAvx512, kQuantizeTileAvx512>(Isa::kAmx)},
+    {"avx2 tiles", kernels_of<kQuantizedAvx2Tiles, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvx2, 1)},
+    {"avx2 few", kernels_of<kQuantizedAvx2Few, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvx2, 1)},
+    {"avxvnni tiles", kernels_of<kQuantizedAvxVnniTiles, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvxVnni, 1)},
+    {"avxvnni few", kernels_of<kQuantizedAvxVnniFew, kFloatAvx2, kQuantizeTileAvx2>(Isa::kAvxVnni, 1)},
+    {"vnni tiles", kernels_of<kQuantizedVnniTiles, kFloatAvx512, kQuantizeTileAvx512>(Isa::kVnni, 2)},
+    {"vnni few", kernels_of<kQuantizedVnniFew, kFloatAvx512, kQuantizeTileAvx512>(Isa::kVnni, 2)},
+    {"amx tiles", kernels_of<kQuantizedAmxTiles, kFloatAvx512, kQuantizeTileAvx512>(Isa::kAmx, kAmxPanelsAtOnce)},
 };
 
 }  // namespace

@@ -92,6 +92,8 @@ size_t quantized_rows_bytes(int64_t rows, int64_t k);
 
 struct GemmKernels {
   Isa isa;
+  // Panels that the kernels like to take at once where there are many rows: ranges of whole such groups are faster.
+  int64_t panels_at_once;
   // Computes panels [panel_begin, panel_end) for all rows. The result of an output never depends on the ranges.
   void (*run)(const GemmArgs& args);
   // Writes row `row` of `x` (k values, k a multiple of 32) into `quantized` (of quantized_rows_bytes(rows, k), 64-byte
