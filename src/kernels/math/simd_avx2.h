@@ -49,6 +49,7 @@ struct Avx2 {
   BATCHWRIGHT_SIMD_INLINE F fnma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a * b
   // a > b ? a : b; b where one is NaN.
   BATCHWRIGHT_SIMD_INLINE F max(F a, F b) { return _mm256_max_ps(a, b); }
+  BATCHWRIGHT_SIMD_INLINE F min(F a, F b) { return _mm256_min_ps(a, b); }  // the same with a < b
 
   BATCHWRIGHT_SIMD_INLINE F sign(F x) { return _mm256_and_ps(x, set1(-0.0F)); }
   BATCHWRIGHT_SIMD_INLINE F absolute(F x) { return _mm256_andnot_ps(set1(-0.0F), x); }

@@ -37,6 +37,7 @@ struct Avx512 {
   BATCHWRIGHT_SIMD_INLINE F fms(F a, F b, F c) { return _mm512_fmsub_ps(a, b, c); }
   BATCHWRIGHT_SIMD_INLINE F fnma(F a, F b, F c) { return _mm512_fnmadd_ps(a, b, c); }
   BATCHWRIGHT_SIMD_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }
+  BATCHWRIGHT_SIMD_INLINE F min(F a, F b) { return _mm512_min_ps(a, b); }
 
   BATCHWRIGHT_SIMD_INLINE F sign(F x) { return _mm512_and_ps(x, set1(-0.0F)); }
   BATCHWRIGHT_SIMD_INLINE F absolute(F x) { return _mm512_andnot_ps(set1(-0.0F), x); }

@@ -57,7 +57,11 @@ template <class V>
   const F a = V::absolute(x);
   const F z = V::mul(a, a);
   const F small = V::fma(V::mul(a, z), horner_vector<V>(math::kTanhCoefficients, z), a);
-  const F large = V::sub(one, V::div(V::set1(2.0F), V::add(exp_vector<V>(V::add(a, a)), one)));
+  // From 2a = 40 on the result is 1; below, 2^n and its product are exact.
+  F t;
+  const F p = exp_reduced<V>(V::min(V::set1(40.0F), V::add(a, a)), t);
+  const F e = V::mul(p, V::add_exponent(one, t));
+  const F large = V::sub(one, V::div(V::set1(2.0F), V::add(e, one)));
   return V::bits_or(V::select(V::less(a, V::set1(math::kTanhSmall)), small, large), V::sign(x));
 }
 
