@@ -16,6 +16,8 @@ constexpr int64_t kStrip = 4;
 constexpr int64_t kRowsPerItemMax = 32;
 // Columns of gate and up that lie in the cache together, for all rows: whole blocks of quantised activations.
 constexpr int64_t kTileColumns = 32;
+// Rows of such a tile that are quantised while their activation is in the first-level cache.
+constexpr int64_t kActivationRows = 32;
 // Queries that share the conversion of a block, and that a worker takes at once.
 constexpr int kQueriesPerItem = 128;
 constexpr int kRopePositionsMin = 1024;
@@ -515,8 +517,12 @@ void Decoder::run_gate_up(const Stage& stage, int /*round*/, int64_t item, int w
       gemm_.run(args);
     }
     const auto begin = Clock::now();
-    activate(gate, up, rows_now_ * columns, gate);
-    activated_.store_tile(gemm_, 0, rows_now_, column, columns, gate, columns, own.failed);
+    for (int64_t row = 0; row < rows_now_; row += kActivationRows) {
+      const int64_t rows = std::min(kActivationRows, rows_now_ - row);
+      float* out = gate + row * columns;
+      activate(out, up + row * columns, rows * columns, out);
+      activated_.store_tile(gemm_, row, rows, column, columns, out, columns, own.failed);
+    }
     own.epilogue_seconds += std::chrono::duration<double>(Clock::now() - begin).count();
   }
 }
