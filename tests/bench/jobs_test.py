@@ -268,6 +268,32 @@ def server():
         check("no such model" in refuses(RunError, fake.run, [chat("x")], 512))
 
 
+FAKE_PROGRAM = """#!{python}
+import sys
+if sys.argv[1] == "plan":
+    assert sys.argv[2:] == ["job.jsonl", "-m", "model", "--json", "--threads", "2"], sys.argv
+    sys.exit(print('{{"rows": 7}}') if {works} else 65)
+print("batchwright 1.2" if "--version" in sys.argv else "Subcommands:\\n  {command}  Say what a job will take")
+"""
+
+
+def planning():
+    with tempfile.TemporaryDirectory(prefix="batchwright-test-") as name:
+        program = pathlib.Path(name) / "batchwright"
+
+        def plan(command, works):
+            program.write_text(FAKE_PROGRAM.format(python=sys.executable, command=command, works=works), encoding="utf-8")
+            program.chmod(0o755)
+            return job_runs.Jobs(program, "model", 2, "", name).plan("job.jsonl")
+
+        run = plan("plan", True)
+        check(run["plan"] == {"rows": 7} and run["wall"] > 0 and run["peak_memory_bytes"] > 1e6, run)
+        check(plan("run", True) is None)
+        check("ended with 65" in refuses(RunError, plan, "plan", False))
+    figures = job_figures.planning([{"wall": 80.0, "peak_memory_bytes": 2e9}, {"wall": 85.0, "peak_memory_bytes": 5e8}])
+    check([figure.reached for figure in figures] == [True, False] and figures[0].shown == "85.0", figures)
+
+
 def whole_program():
     """With the real program and a tiny model; the text is that of the machine's own packages."""
     with tempfile.TemporaryDirectory(prefix="batchwright-test-") as name:
@@ -296,5 +322,6 @@ rows()
 steps()
 figures()
 server()
+planning()
 whole_program()
-print("jobs are what they should be, pages are counted right, traces, reports and answers are read")
+print("jobs are what they should be, pages are counted right, traces, reports, plans and answers are read")
