@@ -33,8 +33,7 @@ namespace {
 constexpr int kMaxThreads = 1024;
 constexpr int kMaxBatch = 1 << 16;
 constexpr int kMaxBatchTokens = 1 << 20;
-// Where nobody says: buffers for so many rows. Larger steps are no faster on any machine measured
-// (docs/performance.md).
+// Where nobody says: buffers for so many rows.
 constexpr int kDefaultBatchTokens = 512;
 // A measured budget is never below: prompts in smaller pieces would read their pages too often.
 constexpr int kBudgetMin = 128;
