@@ -80,9 +80,12 @@ struct Request {
   // Log-probabilities of the prompt's tokens too, in the same form (turns prefix sharing off for this request).
   bool prompt_logprobs = false;
 
-  // Leading tokens of the prompt with which requests that are still to be submitted begin as well; -1: not known. A
-  // wrong number costs time, never bytes.
+  // What whoever submits knows of the rest of the work. Wrong numbers cost time, never bytes.
+  // Leading tokens of the prompt with which requests that are still to be submitted begin as well: their pages stay for
+  // those, all others are given back at once. -1: not known.
   int reused_tokens = -1;
+  // Tokens that each choice is expected to generate, by which memory is planned; -1: max_tokens.
+  int expected_tokens = -1;
 };
 
 struct TokenLogprob {

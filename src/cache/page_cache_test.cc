@@ -109,6 +109,80 @@ TEST(PageCache, WindowedPagesAreFreedBehindTheWindow) {
   EXPECT_EQ(c.blocks(), 0) << "computed again: block 1 lost its windowed page";
 }
 
+// Computes all of the tokens.
+void run(PageCache& cache, BlockTable& table, const std::vector<TokenId>& tokens) {
+  const int size = static_cast<int>(tokens.size());
+  const int blocks = (size + kPagePositions - 1) / kPagePositions;
+  cache.adopt_prefix(table, tokens, (size - 1) / kPagePositions);
+  ASSERT_EQ(cache.reserve(table, blocks), blocks);
+  cache.publish(table, tokens, size);
+}
+
+TEST(PageCache, ANodeIsGivenBackAtItsLastUse) {
+  PageCache cache({{0, 16}});
+  const auto tokens = iota_tokens(260);
+  auto other = tokens;
+  other[130] = 999;
+  BlockTable a(2, 0);  // others will begin with two blocks
+  run(cache, a, tokens);
+  EXPECT_EQ(a.published(), 2) << "of no use to others";
+  EXPECT_EQ(cache.kept_blocks(a), 2);
+  cache.release(a);
+  EXPECT_EQ(cache.held(0), 0);
+  EXPECT_EQ(cache.awaited(), 2);
+  BlockTable b(1, 1);  // the second block is used for the last time
+  run(cache, b, other);
+  EXPECT_EQ(cache.kept_blocks(b), 1);
+  cache.release(b);
+  EXPECT_EQ(cache.awaited(), 1);
+  EXPECT_EQ(cache.unheld(), 1);
+  BlockTable c(0, 2);
+  run(cache, c, tokens);
+  cache.release(c);
+  EXPECT_EQ(cache.unheld(), 0);
+  EXPECT_TRUE(cache.consistent({}));
+}
+
+// The younger statement holds, whoever comes first to the block.
+TEST(PageCache, AnOlderSequenceDoesNotReopenWhatAYoungerClosed) {
+  PageCache cache({{0, 16}});
+  const auto tokens = iota_tokens(200);
+  BlockTable older(3, 0);
+  BlockTable younger(0, 1);
+  EXPECT_EQ(cache.adopt_prefix(older, tokens, 3), PageCache::Prefix::kCompute);
+  ASSERT_EQ(cache.reserve(older, 4), 4);
+  cache.publish(older, tokens, 70);
+  EXPECT_EQ(cache.adopt_prefix(younger, tokens, 3), PageCache::Prefix::kWait);
+  cache.publish(older, tokens, 200);
+  EXPECT_EQ(cache.adopt_prefix(younger, tokens, 3), PageCache::Prefix::kCompute);
+  EXPECT_EQ(younger.blocks(), 3);
+  cache.release(younger);
+  cache.release(older);
+  EXPECT_EQ(cache.unheld(), 0);
+}
+
+TEST(PageCache, AwaitedPagesAreTheLastToGo) {
+  PageCache cache({{0, 6}});
+  BlockTable awaited(3, 0);
+  BlockTable recent;
+  const auto tokens = iota_tokens(192);
+  run(cache, awaited, tokens);
+  run(cache, recent, iota_tokens(192, 5000));
+  cache.release(awaited);
+  cache.release(recent);
+  EXPECT_EQ(cache.awaited(), 3);
+  EXPECT_EQ(cache.unheld(), 6);
+  BlockTable a;
+  ASSERT_EQ(cache.reserve(a, 3), 3);
+  EXPECT_EQ(cache.awaited(), 3) << "they are older, but others come";
+  ASSERT_EQ(cache.reserve(a, 5), 5);
+  EXPECT_EQ(cache.awaited(), 1);
+  cache.give_up_awaited();
+  EXPECT_EQ(cache.awaited(), 0);
+  EXPECT_EQ(cache.unheld(), 1);
+  EXPECT_TRUE(cache.consistent(std::vector<const BlockTable*>{&a}));
+}
+
 // Random sequences over few distinct prefixes; after every call all counts are taken again by hand.
 TEST(PageCache, CountsHoldUnderRandomUse) {
   for (uint32_t seed = 0; seed < 60; ++seed) {
@@ -121,6 +195,7 @@ TEST(PageCache, CountsHoldUnderRandomUse) {
       int computed = 0;
     };
     std::vector<std::unique_ptr<Sequence>> live;
+    int64_t age = 0;
     for (int turn = 0; turn < 300; ++turn) {
       if (live.size() < 5 && random() % 3 == 0) {
         auto s = std::make_unique<Sequence>();
@@ -128,12 +203,17 @@ TEST(PageCache, CountsHoldUnderRandomUse) {
         for (size_t i = 0; i < length; ++i) {
           s->tokens.push_back(static_cast<TokenId>(i % 64 == 63 ? random() % 2 : i / 64));
         }
+        if (random() % 2 == 0) s->table = BlockTable(static_cast<int>(random() % (length / 64 + 1)), age++);
         live.push_back(std::move(s));
       }
       if (live.empty()) continue;
       const size_t pick = random() % live.size();
       Sequence& s = *live[pick];
-      if (random() % 8 == 0) {
+      if (random() % 40 == 0) cache.give_up_awaited();
+      if (random() % 12 == 0) {
+        cache.suspend(s.table);
+        s.computed = 0;
+      } else if (random() % 8 == 0) {
         cache.release(s.table);
         live.erase(live.begin() + static_cast<ptrdiff_t>(pick));
       } else {

@@ -38,6 +38,11 @@ constexpr int kDefaultBatchTokens = 512;
 // A measured budget is never below: prompts in smaller pieces would read their pages too often.
 constexpr int kBudgetMin = 128;
 
+// Request::reused_tokens for a sequence after which others of the same request come.
+int reused_by_own(const Request& request) {
+  return request.reused_tokens < 0 ? -1 : static_cast<int>(request.prompt.size());
+}
+
 class EngineImpl final : public Engine {
  public:
   static Result<std::unique_ptr<Engine>> create(const std::string& path, const EngineOptions& options);
@@ -246,6 +251,10 @@ void EngineImpl::submit(Request request) {
   kept.open_choices = kept.request.n;
   for (int choice = 0; choice < kept.request.n; ++choice) start_choice(kept, choice);
   start_paths(kept);
+  if (kept.scorer == nullptr || kept.scorer->paths().empty()) {
+    const int64_t last = *std::max_element(kept.sequences.begin(), kept.sequences.end());
+    if (last >= 0) scheduler_->set_reused_tokens(last, kept.request.reused_tokens);
+  }
   if (kept.done()) finish(kept, {});
 }
 
@@ -269,9 +278,9 @@ void EngineImpl::start_choice(RequestState& state, int choice) {
   const Request& request = state.request;
   const int room = options_.context_length - static_cast<int>(request.prompt.size());
   const bool scored = request.prompt_logprobs && choice == 0;
-  auto& own = *state.choices.emplace_back(
-      std::make_unique<ChoiceState>(request, choice, std::min(request.max_tokens, room), state.stop_strings,
-                                    state.trie.get(), *vocabulary_, row_kernels(isa_)));
+  const int limit = std::min(request.max_tokens, room);
+  auto& own = *state.choices.emplace_back(std::make_unique<ChoiceState>(
+      request, choice, limit, state.stop_strings, state.trie.get(), *vocabulary_, row_kernels(isa_)));
   bool ended = false;
   if (request.max_tokens == 0 && !scored) {
     own.end_empty();
@@ -294,6 +303,9 @@ void EngineImpl::start_choice(RequestState& state, int choice) {
   spec.answer_tokens = static_cast<int>(begun.size());
   spec.full_logits = own.needs_logits();
   spec.prompt_logits_from = scored ? 0 : -1;
+  spec.reused_tokens = reused_by_own(request);
+  spec.expected_tokens =
+      std::min(limit, request.expected_tokens < 0 ? limit : request.expected_tokens) - static_cast<int>(begun.size());
   const int64_t sequence = scheduler_->add(std::move(spec));
   state.sequences.push_back(sequence);
   sequences_.emplace(sequence, SequenceRef{&state, choice});
@@ -313,6 +325,7 @@ void EngineImpl::start_paths(RequestState& state) {
     spec.answer_tokens = paths[p].length;
     spec.full_logits = true;
     spec.prompt_logits_from = static_cast<int>(state.request.prompt.size()) + paths[p].owned_from - 1;
+    spec.reused_tokens = p + 1 == paths.size() ? state.request.reused_tokens : reused_by_own(state.request);
     const int64_t sequence = scheduler_->add(std::move(spec));
     state.path_sequences.emplace(p, sequence);
     sequences_.emplace(sequence, SequenceRef{&state, -1, static_cast<int>(p)});

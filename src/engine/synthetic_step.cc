@@ -56,7 +56,7 @@ Step make_synthetic_step(const SyntheticShape& shape, const PageCache& cache, co
       }
       runs.push_back({run.first_row, run.count, first_block, list});
     }
-    step.classes[static_cast<size_t>(c)].levels = build_attention_groups(runs);
+    AttentionGrouper().group(runs, step.classes[static_cast<size_t>(c)].levels);
   }
   return step;
 }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "step/attention_groups.h"
 
 namespace batchwright {
 namespace {
@@ -17,6 +16,9 @@ int blocks_for(int positions) { return (positions + kPagePositions - 1) / kPageP
 Scheduler::Scheduler(const SchedulerOptions& options, PageCache& cache) : options_(options), cache_(cache) {
   options_.max_batch_tokens = std::max(options_.max_batch_tokens, options_.max_batch);
   step_.classes.resize(static_cast<size_t>(cache.classes()));
+  for (int c = 0; c < cache.classes(); ++c) {
+    if (cache.spec(c).window == 0) full_class_ = c;
+  }
 }
 
 int64_t Scheduler::add(SequenceSpec spec) {
@@ -24,155 +26,292 @@ int64_t Scheduler::add(SequenceSpec spec) {
   auto s = std::make_unique<Sequence>();
   s->id = next_id_++;
   s->tokens = std::move(spec.prompt);
-  s->known_length = static_cast<int>(s->tokens.size());
+  s->known_length = s->size();
   s->spec = std::move(spec);
+  s->ranks.fill(RunPages::kLast);
   const int64_t id = s->id;
-  waiting_.emplace(id, std::move(s));
+  const int reused = s->spec.reused_tokens;
+  waiting_.emplace(id, s.get());
+  sequences_.emplace(id, std::move(s));
+  set_reused_tokens(id, reused);
   return id;
 }
 
+void Scheduler::set_reused_tokens(int64_t sequence, int tokens) {
+  Sequence& s = at(sequence);
+  BATCHWRIGHT_CHECK(!s.runs && s.table.blocks() == 0);
+  s.table = BlockTable(tokens < 0 ? -1 : std::min(tokens, s.known_length) / kPagePositions, s.id);
+}
+
 void Scheduler::remove(int64_t sequence) {
-  for (Queue* queue : {&running_, &waiting_}) {
-    const auto it = queue->find(sequence);
-    if (it == queue->end()) continue;
-    cache_.release(it->second->table);
-    queue->erase(it);
-    return;
+  const auto it = sequences_.find(sequence);
+  if (it == sequences_.end()) return;
+  Sequence& s = *it->second;
+  cache_.release(s.table);
+  if (s.run >= 0) run_sequences_[static_cast<size_t>(s.run)] = nullptr;
+  if (s.runs) {
+    running_.erase(std::find(running_.begin(), running_.end(), &s));
+  } else {
+    waiting_.erase(sequence);
   }
+  sequences_.erase(it);
 }
 
 void Scheduler::append(int64_t sequence, std::span<const TokenId> tokens) {
   BATCHWRIGHT_CHECK(!tokens.empty());
-  Sequence& s = *running_.at(sequence);
+  Sequence& s = at(sequence);
+  BATCHWRIGHT_CHECK(s.runs);
   s.tokens.insert(s.tokens.end(), tokens.begin(), tokens.end());
 }
 
-void Scheduler::set_full_logits(int64_t sequence, bool full) { running_.at(sequence)->spec.full_logits = full; }
+void Scheduler::set_full_logits(int64_t sequence, bool full) { at(sequence).spec.full_logits = full; }
 
 int64_t Scheduler::prompt_rows(int64_t sequence) const {
-  for (const Queue* queue : {&running_, &waiting_}) {
-    if (const auto it = queue->find(sequence); it != queue->end()) return it->second->prompt_rows;
-  }
-  return 0;
+  const auto it = sequences_.find(sequence);
+  return it == sequences_.end() ? 0 : it->second->prompt_rows;
 }
 
 void Scheduler::set_max_batch_tokens(int tokens) { options_.max_batch_tokens = std::max(tokens, options_.max_batch); }
 
 const Step& Scheduler::plan() {
   step_.clear();
+  run_sequences_.clear();
   budget_ = options_.max_batch_tokens;
   out_of_pages_ = false;
-  for (auto& [id, s] : running_) s->planned = 0;
+  for (Sequence* s : running_) s->run = -1;
+  hold_back();
   if (options_.prefill_first) {
     plan_prefills();
+    admit();
     if (step_.runs.empty()) plan_decodes();
   } else {
     plan_decodes();
     plan_prefills();
+    admit();
   }
   plan_attention();
   return step_;
 }
 
-void Scheduler::plan_decodes() {
-  std::vector<int64_t> decoding;
-  for (const auto& [id, s] : running_) {
-    if (s->remaining() == 1) decoding.push_back(id);
-  }
-  for (const int64_t id : decoding) {
-    const auto it = running_.find(id);
-    if (it == running_.end()) continue;  // given up for an older one
-    if (budget_ == 0) return;
-    if (add_run(*it->second, 1) == 0 && running_.size() > 1) preempt(it);
-  }
-}
+// Memory
 
-void Scheduler::plan_prefills() {
-  std::vector<int64_t> prefilling;
-  for (const auto& [id, s] : running_) {
-    if (s->remaining() > 1 && s->planned == 0) prefilling.push_back(id);
-  }
-  for (const int64_t id : prefilling) {
-    const auto it = running_.find(id);
-    if (it == running_.end()) continue;
-    if (budget_ == 0) return;
-    Sequence& s = *it->second;
-    if (!waits_for_prefix(s)) add_run(s, s.remaining());
-  }
-  while (!waiting_.empty() && running() < options_.max_batch && budget_ > 0) {
-    Sequence& s = *waiting_.begin()->second;
-    const bool waits = waits_for_prefix(s);
-    if (!fits(s)) {
-      // What was adopted would only block others' pages.
-      cache_.release(s.table);
-      s.computed = 0;
-      out_of_pages_ = true;
-      return;
-    }
-    running_.insert(waiting_.extract(waiting_.begin()));
-    if (!waits) add_run(s, s.remaining());
-  }
-}
-
-// Takes what the tree holds of the sequence's tokens. Positions whose logits are wanted are always computed: the last
-// known one among them.
-bool Scheduler::waits_for_prefix(Sequence& s) {
-  if (!options_.share_prefixes || s.computed % kPagePositions != 0) return false;
-  const int last = static_cast<int>(s.tokens.size()) - 1;
-  const int from = s.spec.prompt_logits_from;
-  const int limit = (from < 0 ? last : std::min(last, from)) / kPagePositions;
-  const bool waits = cache_.adopt_prefix(s.table, s.tokens, limit) == PageCache::Prefix::kWait;
-  s.computed = std::max(s.computed, s.table.published() * kPagePositions);
-  return waits;
-}
-
-// Room for the sequence's known tokens, and a page for each that runs already.
-bool Scheduler::fits(const Sequence& s) const {
-  if (running_.empty()) return true;
-  const int needed = blocks_for(static_cast<int>(s.tokens.size())) - s.table.blocks();
+// Of a windowed class each sequence counts with the most that it ever holds between steps; long prompts need more while
+// a chunk of them is computed, all together no more than a step's rows.
+bool Scheduler::fits_windows(const Sequence* candidate) const {
   for (int c = 0; c < cache_.classes(); ++c) {
     const int window = cache_.spec(c).window;
-    const int at_once = window == 0 ? needed : std::min(needed, blocks_for(window + options_.max_batch_tokens) + 1);
-    if (cache_.available(c) < at_once + running()) return false;
+    if (window == 0) continue;
+    const int most = blocks_for(window) + 1;
+    int64_t held = 0;
+    int64_t chunks = 0;
+    const auto count = [&](const Sequence& s) {
+      held += std::min(blocks_for(s.size() + s.growth()), most);
+      if (s.remaining() > 1) chunks += std::max(0, blocks_for(s.size()) - most);
+    };
+    for (const Sequence* s : running_) count(*s);
+    if (candidate != nullptr) count(*candidate);
+    if (held + std::min<int64_t>(chunks, blocks_for(options_.max_batch_tokens)) > cache_.spec(c).pages) return false;
   }
   return true;
 }
 
+// Whether those that run, the candidate among them, will end within memory.
+bool Scheduler::fits(Sequence* candidate, int lead) {
+  if (full_class_ < 0) return true;
+  // Enough for each to have all its pages alone needs no closer look.
+  int64_t most = cache_.awaited();
+  for (const Sequence* s : running_) most += blocks_for(s->size() + s->growth());
+  if (candidate != nullptr) most += blocks_for(candidate->size() + candidate->growth());
+  return most <= cache_.spec(full_class_).pages || peak_fits(candidate, {}, lead);
+}
+
+// The same once those of `stepped` have generated a token.
+bool Scheduler::peak_fits(Sequence* candidate, std::span<Sequence* const> stepped, int lead) {
+  for (Sequence* s : stepped) s->steps = true;
+  // Pages that outlive their sequences are shared: counted once.
+  int64_t kept_pages = cache_.held(full_class_) + cache_.awaited();
+  by_growth_.clear();
+  const auto count = [&](Sequence& s) {
+    // What a candidate has not taken yet it finds with others, which hold it already.
+    const bool looks = !s.runs && s.table.blocks() == 0;
+    const int kept = looks ? s.found : std::min(cache_.kept_blocks(s.table), blocks_for(s.size()));
+    kept_pages -= looks ? 0 : s.table.blocks() - kept;
+    const int growth = s.growth() - (s.steps ? 1 : 0);
+    if (growth >= 0) by_growth_.push_back({-growth, {s.size() + (s.steps ? 1 : 0), growth, kept}});
+  };
+  for (Sequence* s : running_) count(*s);
+  if (candidate != nullptr) count(*candidate);
+  for (Sequence* s : stepped) s->steps = false;
+  std::sort(by_growth_.begin(), by_growth_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  future_.clear();
+  for (const auto& [key, sequence] : by_growth_) future_.push_back(sequence);
+  return kept_pages + future_peak_pages(future_, lead) <= cache_.spec(full_class_).pages;
+}
+
+// Where not all that run may go on together and still end for certain, those with the least before them do.
+void Scheduler::hold_back() {
+  for (Sequence* s : running_) s->held_back = false;
+  if (fits(nullptr, 1)) return;
+  batch_.clear();
+  for (Sequence* s : running_) {
+    if (s->remaining() == 1) batch_.push_back(s);
+  }
+  // Nothing is certain any more: some generated more than was expected.
+  if (!peak_fits(nullptr, {}, 0)) return;
+  std::stable_sort(batch_.begin(), batch_.end(),
+                   [](const Sequence* a, const Sequence* b) { return a->growth() < b->growth(); });
+  size_t safe = 0;
+  size_t end = batch_.size();
+  while (safe < end) {
+    const size_t middle = (safe + end + 1) / 2;
+    if (peak_fits(nullptr, std::span(batch_).first(middle), 0)) {
+      safe = middle;
+    } else {
+      end = middle - 1;
+    }
+  }
+  // One can always go on; where none of these can it is one that has not come to its last token.
+  if (safe == 0 && batch_.size() == running_.size()) safe = 1;
+  for (Sequence* s : running_) s->held_back = true;
+  for (Sequence* s : std::span(batch_).first(safe)) s->held_back = false;
+}
+
 bool Scheduler::preempt_youngest_after(int64_t id) {
-  for (auto it = running_.end(); it != running_.begin();) {
-    --it;
-    if (it->first <= id) return false;
-    if (it->second->planned > 0) continue;
-    preempt(it);
+  for (size_t i = running_.size(); i-- > 0 && running_[i]->id > id;) {
+    if (running_[i]->run >= 0) continue;
+    preempt(*running_[i]);
     return true;
   }
   return false;
 }
 
-void Scheduler::preempt(Queue::iterator it) {
-  Sequence& s = *it->second;
-  cache_.release(s.table);
+void Scheduler::preempt(Sequence& s) {
+  cache_.suspend(s.table);
   s.computed = 0;
+  s.runs = false;
   ++preemptions_;
-  waiting_.insert(running_.extract(it));
+  running_.erase(std::find(running_.begin(), running_.end(), &s));
+  waiting_.emplace(s.id, &s);
+}
+
+// Runs
+
+void Scheduler::plan_decodes() {
+  batch_.clear();
+  for (Sequence* s : running_) {
+    if (s->remaining() == 1 && !s->held_back) batch_.push_back(s);
+  }
+  for (Sequence* s : batch_) {
+    if (!s->runs) continue;  // given up for an older one
+    if (budget_ == 0) return;
+    while (reserve(*s, 1) == 0 && preempt_youngest_after(s->id)) {
+    }
+    if (add_run(*s, 1) == 0 && running_.size() > 1) preempt(*s);
+  }
+}
+
+void Scheduler::plan_prefills() {
+  batch_.clear();
+  for (Sequence* s : running_) {
+    if (s->remaining() > 1 && s->run < 0) batch_.push_back(s);
+  }
+  for (Sequence* s : batch_) {
+    if (!s->runs) continue;
+    if (budget_ == 0) return;
+    const bool waits = adopt(*s);
+    start(*s);
+    if (waits) continue;
+    const int wanted = s->remaining() - (s->held_back ? 1 : 0);
+    if (wanted == 0) continue;
+    // A chunk takes what is there. Only where nobody else goes on either the youngest has to give way.
+    while (reserve(*s, wanted) == 0 && step_.runs.empty() && preempt_youngest_after(s->id)) {
+    }
+    add_run(*s, wanted);
+  }
+}
+
+void Scheduler::admit() {
+  while (!waiting_.empty() && running() < options_.max_batch && budget_ > 0) {
+    Sequence& s = *waiting_.begin()->second;
+    if (!running_.empty() && !may_fit(s)) {
+      out_of_pages_ = true;
+      return;
+    }
+    const bool waits = adopt(s);
+    s.found = s.table.blocks();
+    if (!fits(&s, 1)) {
+      if (!running_.empty()) {
+        // What was adopted would only block others' pages.
+        cache_.release(s.table);
+        s.computed = 0;
+        out_of_pages_ = true;
+        return;
+      }
+      // Whoever is next in order has no use for what is awaited, so nobody has.
+      cache_.give_up_awaited();
+    }
+    waiting_.erase(waiting_.begin());
+    s.runs = true;
+    s.run = -1;
+    s.held_back = false;
+    running_.insert(std::upper_bound(running_.begin(), running_.end(), &s,
+                                     [](const Sequence* a, const Sequence* b) { return a->id < b->id; }),
+                    &s);
+    start(s);
+    if (!waits) add_run(s, s.remaining());
+  }
+}
+
+// Whole blocks that may come from others. Positions whose logits are wanted are always computed: the last known one
+// among them.
+int Scheduler::prefix_limit(const Sequence& s) const {
+  const int last = s.size() - 1;
+  const int from = s.spec.prompt_logits_from;
+  return (from < 0 ? last : std::min(last, from)) / kPagePositions;
+}
+
+// False where the candidate cannot fit even if all that it finds in the tree costs nothing: found out without taking
+// it.
+bool Scheduler::may_fit(Sequence& candidate) {
+  if (!fits_windows(&candidate)) return false;
+  candidate.found =
+      options_.share_prefixes ? cache_.adoptable(candidate.table, candidate.tokens, prefix_limit(candidate)) : 0;
+  return fits(&candidate, 1);
+}
+
+// Takes what the tree holds of the sequence's tokens; true where it has to wait for more.
+bool Scheduler::adopt(Sequence& s) {
+  if (!options_.share_prefixes || s.computed % kPagePositions != 0) return false;
+  const bool waits = cache_.adopt(s.table, s.tokens, prefix_limit(s)) == PageCache::Prefix::kWait;
+  s.computed = std::max(s.computed, s.table.published() * kPagePositions);
+  return waits;
+}
+
+void Scheduler::start(Sequence& s) {
+  if (options_.share_prefixes && s.computed % kPagePositions == 0) cache_.claim(s.table, s.tokens, prefix_limit(s));
+}
+
+// Pages for the next `wanted` positions; returns for how many there are some.
+int Scheduler::reserve(Sequence& s, int wanted) {
+  wanted = std::min(wanted, budget_);
+  const int blocks = cache_.reserve(s.table, blocks_for(s.computed + wanted));
+  return std::min(wanted, blocks * kPagePositions - s.computed);
 }
 
 int Scheduler::add_run(Sequence& s, int wanted) {
-  wanted = std::min(wanted, budget_);
-  int count = 0;
-  do {
-    const int blocks = cache_.reserve(s.table, blocks_for(s.computed + wanted));
-    count = std::min(wanted, blocks * kPagePositions - s.computed);
-  } while (count < wanted && preempt_youngest_after(s.id));
+  const int count = reserve(s, wanted);
   if (count <= 0) return 0;
-
+  s.run = static_cast<int>(step_.runs.size());
+  run_sequences_.push_back(&s);
   step_.runs.push_back({s.id, s.computed, step_.rows(), count});
   for (int i = 0; i < count; ++i) {
     const int position = s.computed + i;
-    const bool last = position + 1 == static_cast<int>(s.tokens.size());
+    const bool last = position + 1 == s.size();
     const int from = s.spec.prompt_logits_from;
     const bool scored = from >= 0 && position >= from && position < s.known_length;
-    if (last || scored) step_.logits.push_back({step_.rows(), s.id, s.spec.full_logits || scored});
+    // The prompt's end leads to a new token: not a second time, where it is computed again.
+    if (last || (scored && position + 1 < s.known_length))
+      step_.logits.push_back({step_.rows(), s.id, s.spec.full_logits || scored});
     step_.tokens.push_back(s.tokens[static_cast<size_t>(position)]);
     step_.positions.push_back(position);
     for (int c = 0; c < cache_.classes(); ++c) {
@@ -180,40 +319,39 @@ int Scheduler::add_run(Sequence& s, int wanted) {
     }
     if (position < s.known_length - s.spec.answer_tokens) ++s.prompt_rows;
   }
-  s.planned = count;
   budget_ -= count;
   return count;
 }
 
 void Scheduler::plan_attention() {
   for (int c = 0; c < cache_.classes(); ++c) {
+    const auto k = static_cast<size_t>(c);
     const int window = cache_.spec(c).window;
-    std::vector<std::vector<PageId>> pages;
-    std::vector<RunPages> runs;
-    pages.reserve(step_.runs.size());
-    for (const Run& run : step_.runs) {
-      const BlockTable& table = running_.at(run.sequence)->table;
+    run_pages_.clear();
+    for (size_t i = 0; i < step_.runs.size(); ++i) {
+      const Run& run = step_.runs[i];
       const int first_visible = window == 0 ? 0 : std::max(0, run.first_position - window + 1);
-      const int first_block = first_visible / kPagePositions;
-      const int last_block = (run.first_position + run.count - 1) / kPagePositions;
-      std::vector<PageId>& list = pages.emplace_back();
-      for (int block = first_block; block <= last_block; ++block) list.push_back(table.page(c, block));
-      runs.push_back({run.first_row, run.count, first_block, list});
+      const auto first_block = static_cast<size_t>(first_visible / kPagePositions);
+      const auto end_block = static_cast<size_t>((run.first_position + run.count - 1) / kPagePositions) + 1;
+      const Sequence& s = *run_sequences_[i];
+      run_pages_.push_back({run.first_row, run.count, static_cast<int>(first_block),
+                            s.table.pages(c).subspan(first_block, end_block - first_block), s.ranks[k]});
     }
-    step_.classes[static_cast<size_t>(c)].levels = build_attention_groups(runs);
+    grouper_.group(run_pages_, step_.classes[k].levels);
+    for (size_t i = 0; i < run_pages_.size(); ++i) run_sequences_[i]->ranks[k] = run_pages_[i].rank;
   }
 }
 
 void Scheduler::commit() {
-  for (const Run& run : step_.runs) {
-    const auto it = running_.find(run.sequence);
-    if (it == running_.end()) continue;
-    Sequence& s = *it->second;
-    s.computed += run.count;
-    s.planned = 0;
+  for (size_t i = 0; i < step_.runs.size(); ++i) {
+    if (run_sequences_[i] == nullptr) continue;
+    Sequence& s = *run_sequences_[i];
+    s.computed += step_.runs[i].count;
+    s.run = -1;
     if (options_.share_prefixes) cache_.publish(s.table, s.tokens, s.computed);
     cache_.leave_window(s.table, s.computed);
   }
+  run_sequences_.clear();
 }
 
 }  // namespace batchwright

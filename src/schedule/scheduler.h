@@ -1,14 +1,20 @@
 // Continuous batching: which tokens of which sequences make the next step.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <span>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "batchwright/request.h"
 #include "cache/page_cache.h"
+#include "schedule/future_memory.h"
+#include "step/attention_groups.h"
 #include "step/step.h"
 
 namespace batchwright {
@@ -27,12 +33,21 @@ struct SequenceSpec {
   // First position of the prompt from which on every position gives a whole row of logits; pages that reach beyond it
   // are not taken from others. -1: none.
   int prompt_logits_from = -1;
+  // Leading tokens of the prompt with which sequences that are still to be added begin as well; -1: not known. A wrong
+  // number costs time, never bytes.
+  int reused_tokens = -1;
+  // Tokens that are expected to be generated, by which memory is planned. With too few of them sequences may have to
+  // give up their pages, with too many fewer run at once.
+  int expected_tokens = 0;
 };
 
 // A step holds decode tokens first, then prefill chunks in order of age, under one token budget (Sarathi-Serve, Agrawal
-// et al. 2024). Sequences are admitted while pages for their prompts are there; where pages run out later, the youngest
-// sequence gives up its own and is computed again - which by the arithmetic's rules gives the same bits. The oldest
-// always goes on, so every sequence ends, provided that one alone fits.
+// et al. 2024). Sequences are admitted in order of age while the peak of what all that run will hold fits into memory
+// (schedule/future_memory.h); pages that are awaited by sequences still to come count as taken. Where sequences drift
+// apart - a long prompt takes many steps -, those with the most before them pause, their pages kept, until the others
+// can end for certain. So nobody gives up a page as long as nobody generates more than expected. Where pages run out
+// all the same, the youngest sequence gives up its own and is computed again - which by the arithmetic's rules gives
+// the same bits. Every sequence ends, provided that one alone fits.
 //
 // A sequence's output never depends on what this class decides. Not thread-safe.
 class Scheduler {
@@ -49,6 +64,9 @@ class Scheduler {
   // of which the last gives logits.
   void append(int64_t sequence, std::span<const TokenId> tokens);
   void set_full_logits(int64_t sequence, bool full);
+
+  // SequenceSpec::reused_tokens, before the next step.
+  void set_reused_tokens(int64_t sequence, int tokens);
 
   // From the next step on; no less than max_batch, and no more than at the beginning.
   void set_max_batch_tokens(int tokens);
@@ -75,32 +93,58 @@ class Scheduler {
     std::vector<TokenId> tokens;  // prompt and what was appended
     int known_length = 0;         // spec.prompt's
     int computed = 0;
-    int planned = 0;  // rows in the step under way
+    int run = -1;            // in the step under way
+    bool runs = false;       // stands in running_
+    bool held_back = false;  // must not generate a token in the step under way
+    bool steps = false;      // counted as a token further
+    int found = 0;           // blocks that the tree holds, while it waits
     int64_t prompt_rows = 0;
     BlockTable table;
+    std::array<int32_t, kMaxPageClasses> ranks{};  // in the order of attention groups
 
-    int remaining() const { return static_cast<int>(tokens.size()) - computed; }
+    int size() const { return static_cast<int>(tokens.size()); }
+    int remaining() const { return size() - computed; }
+    // Positions that are expected to be computed beyond those known: the last token generated never is.
+    int growth() const { return std::max(0, spec.expected_tokens - (size() - known_length) - 1); }
   };
-  using Queue = std::map<int64_t, std::unique_ptr<Sequence>>;
 
-  bool waits_for_prefix(Sequence& s);
-  bool fits(const Sequence& s) const;
+  Sequence& at(int64_t id) { return *sequences_.at(id); }
+  int prefix_limit(const Sequence& s) const;
+  bool may_fit(Sequence& candidate);
+  bool adopt(Sequence& s);
+  void start(Sequence& s);
+  bool fits_windows(const Sequence* candidate) const;
+  bool fits(Sequence* candidate, int lead);
+  bool peak_fits(Sequence* candidate, std::span<Sequence* const> stepped, int lead);
+  void hold_back();
   bool preempt_youngest_after(int64_t id);
-  void preempt(Queue::iterator it);
+  void preempt(Sequence& s);
+  int reserve(Sequence& s, int wanted);
   int add_run(Sequence& s, int wanted);
   void plan_decodes();
   void plan_prefills();
+  void admit();
   void plan_attention();
 
   SchedulerOptions options_;
   PageCache& cache_;
+  int full_class_ = -1;  // the class without a window; -1: none
   int64_t next_id_ = 0;
   int64_t preemptions_ = 0;
   int budget_ = 0;
   bool out_of_pages_ = false;
-  Queue running_;
-  Queue waiting_;
+  std::unordered_map<int64_t, std::unique_ptr<Sequence>> sequences_;
+  std::vector<Sequence*> running_;  // by age
+  std::map<int64_t, Sequence*> waiting_;
   Step step_;
+  std::vector<Sequence*> run_sequences_;  // of step_.runs; null once removed
+
+  // Memory that is used again from step to step.
+  std::vector<Sequence*> batch_;
+  std::vector<std::pair<int, FutureSequence>> by_growth_;
+  std::vector<FutureSequence> future_;
+  std::vector<RunPages> run_pages_;
+  AttentionGrouper grouper_;
 };
 
 }  // namespace batchwright

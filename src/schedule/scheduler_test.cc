@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -197,6 +198,96 @@ TEST(Scheduler, LogitsOfTheEndLeaveTheBeginningShared) {
   EXPECT_EQ(rows, 200 + 203 - 192);
   EXPECT_EQ(positions, (std::vector<int>{200, 201, 202}));
   EXPECT_EQ(scheduler.prompt_rows(scored), 8) << "the answer's tokens are not counted";
+}
+
+// A sequence of a prompt of `tokens` equal tokens that generates `generated` more.
+SequenceSpec spec_of(TokenId token, int tokens, int generated, int reused = -1) {
+  SequenceSpec spec;
+  spec.prompt.assign(static_cast<size_t>(tokens), token);
+  spec.expected_tokens = generated;
+  spec.reused_tokens = reused;
+  return spec;
+}
+
+void step(Scheduler& scheduler) {
+  const Step& planned = scheduler.plan();
+  scheduler.commit();
+  for (const LogitsRow& row : planned.logits) {
+    const TokenId token = 1;
+    scheduler.append(row.sequence, std::span(&token, 1));
+  }
+}
+
+// Three pages at the end of each; but the second begins when the first is nearly there.
+TEST(Scheduler, AdmitsByThePeakToCome) {
+  PageCache cache({{0, 5}});
+  Scheduler scheduler({}, cache);
+  const int64_t first = scheduler.add(spec_of(1, 10, 150));
+  scheduler.add(spec_of(2, 10, 150));
+  step(scheduler);
+  EXPECT_EQ(scheduler.running(), 1) << "both would come to three pages at once";
+  EXPECT_TRUE(scheduler.out_of_pages());
+  int steps = 1;
+  for (; scheduler.running() < 2; ++steps) step(scheduler);
+  // In the first's last step the second must not need its third page, not even if it were a position ahead of it.
+  EXPECT_EQ(10 + (150 - steps), 128 - 1);
+  for (; steps < 150; ++steps) step(scheduler);
+  scheduler.remove(first);
+  for (; steps < 150 + 32; ++steps) step(scheduler);
+  EXPECT_EQ(scheduler.preemptions(), 0);
+}
+
+TEST(Scheduler, WhatIsAwaitedCountsAsTakenWhileAnythingRuns) {
+  PageCache cache({{0, 6}});
+  Scheduler scheduler({}, cache);
+  const int64_t first = scheduler.add(spec_of(1, 200, 1, 192));  // leaves three pages for others to come
+  step(scheduler);
+  scheduler.remove(first);
+  ASSERT_EQ(cache.awaited(), 3);
+  const int64_t second = scheduler.add(spec_of(2, 100, 10));
+  const int64_t third = scheduler.add(spec_of(3, 100, 10));
+  step(scheduler);
+  EXPECT_EQ(scheduler.running(), 1);
+  EXPECT_EQ(cache.awaited(), 3);
+  scheduler.remove(second);
+  step(scheduler);
+  EXPECT_EQ(scheduler.running(), 1);
+  scheduler.remove(third);
+  // Whom nothing runs beside is not kept waiting.
+  scheduler.add(spec_of(4, 300, 10));
+  step(scheduler);
+  EXPECT_EQ(scheduler.running(), 1);
+  EXPECT_EQ(scheduler.preemptions(), 0);
+}
+
+// A token was chosen after the prompt's end already: computing it again must not choose another.
+TEST(Scheduler, TheEndOfAScoredPromptLeadsToOneTokenEvenIfComputedAgain) {
+  PageCache cache({{0, 4}});
+  Scheduler scheduler({}, cache);
+  const int64_t older = scheduler.add(spec_of(1, 60, 0));
+  SequenceSpec spec = spec_of(2, 60, 0);
+  spec.prompt_logits_from = 0;
+  const int64_t scored = scheduler.add(spec);
+  int ends = 0;
+  int beginnings = 0;
+  for (int turn = 0; turn < 300 && beginnings < 2; ++turn) {
+    const Step& planned = scheduler.plan();
+    scheduler.commit();
+    bool enough = false;
+    for (const LogitsRow& row : planned.logits) {
+      const int position = planned.positions[static_cast<size_t>(row.row)];
+      if (row.sequence == scored) beginnings += position == 0 ? 1 : 0;
+      if (row.sequence == scored) ends += position == 59 ? 1 : 0;
+      const TokenId token = 1;
+      if (row.sequence == scored && position < 59) continue;
+      enough = enough || (row.sequence == older && position > 140);
+      scheduler.append(row.sequence, std::span(&token, 1));
+    }
+    if (enough) scheduler.remove(older);
+  }
+  EXPECT_EQ(scheduler.preemptions(), 1);
+  EXPECT_EQ(beginnings, 2);
+  EXPECT_EQ(ends, 1);
 }
 
 }  // namespace

@@ -29,12 +29,19 @@ Seen walk(const std::vector<std::vector<AttentionGroup>>& levels) {
   return seen;
 }
 
+std::vector<std::vector<AttentionGroup>> group(std::vector<RunPages> runs) {
+  AttentionGrouper grouper;
+  std::vector<std::vector<AttentionGroup>> levels;
+  grouper.group(runs, levels);
+  return levels;
+}
+
 TEST(AttentionGroups, SharedPrefixMeetsItsPagesOnce) {
   const std::vector<PageId> a = {1, 2, 3};
   const std::vector<PageId> b = {1, 2, 4, 5};
   const std::vector<PageId> c = {1, 2};
   const std::vector<RunPages> runs = {{0, 1, 0, a}, {1, 2, 0, b}, {3, 1, 0, c}};
-  const auto levels = build_attention_groups(runs);
+  const auto levels = group(runs);
   ASSERT_EQ(levels.size(), 2U);
   ASSERT_EQ(levels[0].size(), 1U);
   EXPECT_EQ(levels[0][0].pages, (std::vector<PageId>{1, 2}));
@@ -73,7 +80,43 @@ TEST(AttentionGroups, EveryRowSeesItsPagesAscendingWhateverIsShared) {
       }
       rows += n;
     }
-    EXPECT_EQ(walk(build_attention_groups(runs)), expected) << "seed " << seed;
+    EXPECT_EQ(walk(group(runs)), expected) << "seed " << seed;
+  }
+}
+
+// Levels and ranks of the step before change what is done, never what comes out.
+TEST(AttentionGroups, MemoryOfEarlierStepsDoesNotShow) {
+  std::mt19937 random(7);
+  AttentionGrouper grouper;
+  std::vector<std::vector<AttentionGroup>> levels;
+  std::vector<std::vector<PageId>> tables;
+  std::vector<int32_t> ranks;
+  PageId next_page = 0;
+  for (int step = 0; step < 300; ++step) {
+    if (tables.size() < 3 || random() % 3 == 0) {
+      std::vector<PageId> table;
+      if (!tables.empty()) {
+        const auto& other = tables[random() % tables.size()];
+        table.assign(other.begin(), other.begin() + static_cast<ptrdiff_t>(random() % (other.size() + 1)));
+      }
+      table.push_back(next_page++);
+      tables.push_back(std::move(table));
+      ranks.push_back(RunPages::kLast);
+    }
+    if (tables.size() > 12) {
+      const auto gone = static_cast<ptrdiff_t>(random() % tables.size());
+      tables.erase(tables.begin() + gone);
+      ranks.erase(ranks.begin() + gone);
+    }
+    tables[random() % tables.size()].push_back(next_page++);
+    std::vector<RunPages> runs;
+    for (size_t i = 0; i < tables.size(); ++i) runs.push_back({static_cast<int>(i), 1, 0, tables[i], ranks[i]});
+    grouper.group(runs, levels);
+    for (size_t i = 0; i < tables.size(); ++i) ranks[i] = runs[i].rank;
+    const auto fresh = group(runs);
+    ASSERT_EQ(walk(levels), walk(fresh)) << "step " << step;
+    ASSERT_EQ(levels.size(), fresh.size());
+    for (size_t l = 0; l < levels.size(); ++l) ASSERT_EQ(levels[l].size(), fresh[l].size()) << "level " << l;
   }
 }
 

@@ -59,10 +59,8 @@ struct Step {
     positions.clear();
     runs.clear();
     logits.clear();
-    for (ClassPlan& plan : classes) {
-      plan.write_pages.clear();
-      plan.levels.clear();
-    }
+    // The levels are replaced as a whole by who plans the next step, and their memory is used again.
+    for (ClassPlan& plan : classes) plan.write_pages.clear();
   }
 };
 

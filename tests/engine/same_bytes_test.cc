@@ -122,6 +122,8 @@ struct Setting {
   EngineOptions options;
   bool shuffle = false;
   bool host_flushes = false;  // the caller's thread flushes subnormals and rounds up
+  int expected_tokens = -1;   // what the engine is told about the answers' lengths
+  int reused_tokens = -1;     // and about the prompts to come
 };
 
 std::map<uint64_t, std::string> run(const std::string& model, const Setting& setting, EngineStats* stats = nullptr) {
@@ -136,7 +138,11 @@ std::map<uint64_t, std::string> run(const std::string& model, const Setting& set
   if (!engine.ok()) return {};
   auto requests = sample_requests((*engine)->vocabulary());
   if (setting.shuffle) std::shuffle(requests.begin(), requests.end(), std::mt19937(5));
-  for (Request& request : requests) (*engine)->submit(std::move(request));
+  for (Request& request : requests) {
+    request.expected_tokens = setting.expected_tokens;
+    request.reused_tokens = setting.reused_tokens;
+    (*engine)->submit(std::move(request));
+  }
   std::map<uint64_t, std::string> out;
   while ((*engine)->active() > 0) {
     auto done = (*engine)->step();
@@ -180,6 +186,8 @@ TEST_P(SameBytes, InEverySetting) {
   add("a host that flushes", [](Setting& s) { s.host_flushes = true; });
   add("nothing shared", [](Setting& s) { s.options.share_prefixes = false; });
   add("scarce memory", [](Setting& s) { s.options.kv_memory_bytes = 1; });
+  add("wrong hints", [](Setting& s) { s.options.kv_memory_bytes = 1, s.reused_tokens = 130; });
+  add("more than expected", [](Setting& s) { s.options.kv_memory_bytes = 1, s.expected_tokens = 0; });
   for (const Isa isa : all_isas()) {
     if (!machine_has(isa)) {
       std::printf("skipped: this machine has no %s\n", isa_name(isa));
@@ -211,8 +219,10 @@ TEST_P(SameBytes, InEverySetting) {
       ASSERT_NE(it, got.end()) << setting.name;
       ASSERT_EQ(it->second, line) << setting.name;
     }
-    if (setting.name == "scarce memory") {
+    if (setting.name == "more than expected") {
       EXPECT_GT(stats.preemptions, 0);
+    } else {
+      EXPECT_EQ(stats.preemptions, 0) << setting.name;
     }
   }
 }
