@@ -21,7 +21,7 @@ constexpr double kWidth = kRight + 24;
 constexpr double kHeight = 672;
 constexpr double kPlotsBegin = 106;
 constexpr double kPlotsEnd = 616;
-constexpr double kTickHeight = 18;
+constexpr double kTickHeight = 22;
 
 // Both grounds by the reader's own preference; the names are those of what is drawn.
 constexpr std::string_view kStyle = R"(<style>

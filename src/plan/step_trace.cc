@@ -117,7 +117,6 @@ Result<std::unique_ptr<StepTrace>> StepTrace::create(FileSystem& files, std::str
   trace->buffer_ += ",\n";
   add_name(trace->buffer_, "thread_name", "steps");
   trace->flush();
-  if (!trace->status_.ok()) return trace->status_;
   return trace;
 }
 
@@ -185,8 +184,8 @@ void StepTrace::flush() {
   buffer_.clear();
   if (status_.ok()) {
     written_bytes_ += bytes;
-  } else if (written_bytes_ > 0 && file_->truncate(written_bytes_).ok()) {
-    (void)file_->append(kEnd);
+  } else if (file_->truncate(written_bytes_).ok()) {
+    (void)file_->append(written_bytes_ > 0 ? kEnd : "[\n]\n");
   }
 }
 

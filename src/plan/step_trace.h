@@ -16,7 +16,7 @@ namespace batchwright {
 // before it stays, whole. One thread at a time.
 class StepTrace {
  public:
-  // Replaces what is there. Errors: those of FileSystem.
+  // Replaces what is there. Errors: those of FileSystem::create; a write that fails is told by close().
   static Result<std::unique_ptr<StepTrace>> create(FileSystem& files, std::string path);
   ~StepTrace();
 
