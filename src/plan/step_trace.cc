@@ -109,7 +109,7 @@ void write_arguments(JsonWriter& out, const StepRecord& step) {
 
 }  // namespace
 
-Result<std::unique_ptr<StepTrace>> StepTrace::create(FileSystem& files, std::string path) {
+Result<std::unique_ptr<StepTrace>> StepTrace::create(FileSystem& files, const std::string& path) {
   BATCHWRIGHT_ASSIGN_OR_RETURN(auto file, files.create(path, CreateMode::kReplace));
   std::unique_ptr<StepTrace> trace(new StepTrace(std::move(file)));
   trace->buffer_ = "[\n";

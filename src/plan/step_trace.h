@@ -17,7 +17,7 @@ namespace batchwright {
 class StepTrace {
  public:
   // Replaces what is there. Errors: those of FileSystem::create; a write that fails is told by close().
-  static Result<std::unique_ptr<StepTrace>> create(FileSystem& files, std::string path);
+  static Result<std::unique_ptr<StepTrace>> create(FileSystem& files, const std::string& path);
   ~StepTrace();
 
   // What the stages took until now, by Engine::stage_stats(), belongs to no step of the trace.
