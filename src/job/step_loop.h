@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "batchwright/engine.h"
+#include "job/answer_lengths.h"
 #include "job/job.h"
 #include "job/report.h"
 #include "job/result_writer.h"
@@ -73,6 +74,7 @@ class StepLoop {
   int64_t prompt_tokens_done_ = 0;
   int64_t prompt_tokens_done_computed_ = 0;
   LimitedBy limited_by_;
+  AnswerLengths answer_lengths_;
   std::map<std::string, int64_t> ignored_fields_;
 };
 
