@@ -26,8 +26,8 @@ struct EngineOptions {
   // Sequences in flight at most.
   int max_batch = 64;
 
-  // Tokens in a step at most (prefill chunks and decode tokens together). Raised to max_batch where it is below. 0: 512,
-  // or fewer where Engine::calibrate finds that more gain nothing.
+  // Tokens in a step at most (prefill chunks and decode tokens together). Raised to max_batch where it is below. 0:
+  // 512, or fewer where Engine::calibrate finds that more gain nothing.
   int max_batch_tokens = 0;
 
   // Bytes for KV pages. 0: half of the memory that is free to the process after loading.

@@ -20,10 +20,10 @@ class MemoryFileSystem : public FileSystem {
   ~MemoryFileSystem() override;
 
   // Asked before each call that could fail, with its name ("open_read", "read", "create", "append", "truncate", "sync",
-  // "close", "rename", "remove", "sync_folder", "make_folder", "kind") and the path (of a rename: the old one; "-" for the standard
-  // streams, "" for scratch files); a Status that is not ok is what the call returns. An append that fails has written
-  // half of its data, a close that fails has closed the file, a sync that fails leaves in doubt what it should have
-  // synced (FileHistory::sync_failed). Called under a lock: it must not use this file system.
+  // "close", "rename", "remove", "sync_folder", "make_folder", "kind") and the path (of a rename: the old one; "-" for
+  // the standard streams, "" for scratch files); a Status that is not ok is what the call returns. An append that fails
+  // has written half of its data, a close that fails has closed the file, a sync that fails leaves in doubt what it
+  // should have synced (FileHistory::sync_failed). Called under a lock: it must not use this file system.
   using Fault = std::function<Status(const std::string& operation, const std::string& path)>;
   void set_fault(Fault fault);
   // How many calls of this name (empty: of any) there were since construction, failed ones too.
