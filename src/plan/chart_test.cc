@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -24,32 +23,41 @@ StepColumns steps_of(const std::vector<StepSample>& samples) {
 
 // Tags are opened and closed in pairs, as far as XML without comments and CDATA goes.
 void expect_well_formed(const std::string& svg) {
-  const std::regex tag(R"(<(/?)([a-z]+)[^<>]*?(/?)>)");
   std::vector<std::string> open;
-  std::string rest = std::regex_replace(svg, tag, "");
-  EXPECT_THAT(rest, Not(HasSubstr("<")));
-  EXPECT_THAT(rest, Not(HasSubstr(">")));
-  for (std::sregex_iterator it(svg.begin(), svg.end(), tag), end; it != end; ++it) {
-    if ((*it)[1] == "/") {
+  size_t end = 0;
+  for (size_t at = svg.find('<'); at != std::string::npos; at = svg.find('<', end)) {
+    EXPECT_EQ(svg.substr(end, at - end).find('>'), std::string::npos);
+    end = svg.find_first_of("<>", at + 1);
+    ASSERT_NE(end, std::string::npos);
+    ASSERT_EQ(svg[end], '>');
+    const bool closes = svg[at + 1] == '/';
+    const size_t name_at = at + (closes ? 2 : 1);
+    const std::string name =
+        svg.substr(name_at, svg.find_first_not_of("abcdefghijklmnopqrstuvwxyz", name_at) - name_at);
+    ASSERT_FALSE(name.empty());
+    if (closes) {
       ASSERT_FALSE(open.empty());
-      EXPECT_EQ(open.back(), (*it)[2]);
+      EXPECT_EQ(open.back(), name);
       open.pop_back();
-    } else if ((*it)[3] != "/") {
-      open.push_back((*it)[2]);
+    } else if (svg[end - 1] != '/') {
+      open.push_back(name);
     }
+    ++end;
   }
+  EXPECT_EQ(svg.find('>', end), std::string::npos);
   EXPECT_TRUE(open.empty());
 }
 
-// The heights of the path of a kind, as they stand in the file.
+// The heights of the path of a kind, as they stand in the file: the second number of each point.
 std::vector<double> heights(const std::string& svg, const std::string& kind) {
   const size_t at = svg.find("<path class=\"" + kind + "\"");
   if (at == std::string::npos) return {};
-  const std::string path = svg.substr(at, svg.find("/>", at) - at);
-  const std::regex point(R"([ML][0-9.]+ ([0-9.]+))");
+  const size_t path = svg.find(" d=\"", at) + 4;
+  const size_t end = svg.find('"', path);
   std::vector<double> found;
-  for (std::sregex_iterator it(path.begin(), path.end(), point), end; it != end; ++it) {
-    found.push_back(std::stod((*it)[1]));
+  for (size_t point = path; (point = svg.find_first_of("ML", point)) < end; ++point) {
+    const size_t height = svg.find(' ', point);
+    if (height < end) found.push_back(std::stod(svg.substr(height + 1, end - height)));
   }
   return found;
 }
