@@ -54,7 +54,7 @@ class CalibrationTest : public testing::TestWithParam<const char*> {
   // Always measures.
   CalibrationOptions always() const {
     return {
-        .cache_folder = folder_.string(), .tokens = 1e9, .seconds_worth = 0, .seconds_max = 4, .accept_unsteady = true};
+        .cache_folder = folder_.string(), .tokens = 1e9, .seconds_worth = 0, .seconds_max = 60, .accept_unsteady = true};
   }
 
   static std::map<uint64_t, std::vector<TokenId>> answers(Engine& engine) {
@@ -88,7 +88,7 @@ TEST_P(CalibrationTest, MeasuringLeavesNothingBehind) {
   const auto measured = load();
   const auto begin = std::chrono::steady_clock::now();
   ASSERT_TRUE(measured->calibrate(always()).ok());
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(120));
   ASSERT_NE(measured->cost_model(), nullptr);
 
   const EngineStats stats = measured->stats();
