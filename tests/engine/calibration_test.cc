@@ -53,8 +53,11 @@ class CalibrationTest : public testing::TestWithParam<const char*> {
 
   // Always measures.
   CalibrationOptions always() const {
-    return {
-        .cache_folder = folder_.string(), .tokens = 1e9, .seconds_worth = 0, .seconds_max = 60, .accept_unsteady = true};
+    return {.cache_folder = folder_.string(),
+            .tokens = 1e9,
+            .seconds_worth = 0,
+            .seconds_max = 60,
+            .accept_unsteady = true};
   }
 
   static std::map<uint64_t, std::vector<TokenId>> answers(Engine& engine) {
