@@ -112,7 +112,7 @@ TEST(PageCache, WindowedPagesAreFreedBehindTheWindow) {
 // Computes all of the tokens.
 void run(PageCache& cache, BlockTable& table, const std::vector<TokenId>& tokens) {
   const int size = static_cast<int>(tokens.size());
-  const int blocks = (size + kPagePositions - 1) / kPagePositions;
+  const int blocks = blocks_for(size);
   cache.adopt_prefix(table, tokens, (size - 1) / kPagePositions);
   ASSERT_EQ(cache.reserve(table, blocks), blocks);
   cache.publish(table, tokens, size);
@@ -226,7 +226,7 @@ TEST(PageCache, CountsHoldUnderRandomUse) {
         if (!wait) {
           const int target =
               std::min<int>(static_cast<int>(s.tokens.size()), s.computed + 1 + static_cast<int>(random() % 100));
-          const int blocks = cache.reserve(s.table, (target + kPagePositions - 1) / kPagePositions);
+          const int blocks = cache.reserve(s.table, blocks_for(target));
           const int before = s.computed;
           s.computed = std::max(s.computed, std::min(target, blocks * kPagePositions));
           for (int c = 0; c < 2 && s.computed > before; ++c) {

@@ -92,7 +92,7 @@ std::vector<Measurement> plan_measurements(const CalibrationLimits& limits, int 
   const int positions = std::min(limits.context_length, 1024) / kPagePositions * kPagePositions;
   const auto add_tokens = [&](int tokens) {
     if (tokens > tokens_max) return;
-    const int runs = (tokens + kPagePositions - 1) / kPagePositions;
+    const int runs = blocks_for(tokens);
     all.push_back({Of::kTokens, {runs, tokens / runs, 0, 0, std::min(tokens, 256), false}});
   };
   for (const int tokens : {1, 2, 4, 8, 12, 16, 24, 32, 48, 64}) add_tokens(tokens);

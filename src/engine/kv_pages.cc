@@ -12,7 +12,7 @@ namespace {
 // More than any machine's memory holds of real pages; keeps the lists of tiny models short.
 constexpr size_t kMaxPages = size_t{1} << 18;
 
-size_t blocks(int64_t positions) { return static_cast<size_t>((positions + kPagePositions - 1) / kPagePositions); }
+size_t blocks(int64_t positions) { return static_cast<size_t>(blocks_for(positions)); }
 
 }  // namespace
 

@@ -9,13 +9,11 @@
 namespace batchwright {
 namespace {
 
-int blocks_of(int positions) { return (positions + kPagePositions - 1) / kPagePositions; }
-
 // Which of the table's blocks a run has as its `block`th. The last ones of short tables are shared all the same; runs
 // that then write to one page do it at different places of it.
 int place(const SyntheticShape& shape, int run, int block, int blocks) {
   if (block < shape.shared_blocks) return block % blocks;
-  return (run * std::max(1, blocks_of(shape.tokens_a_run)) + block) % blocks;
+  return (run * std::max(1, blocks_for(shape.tokens_a_run)) + block) % blocks;
 }
 
 }  // namespace
@@ -51,7 +49,7 @@ Step make_synthetic_step(const SyntheticShape& shape, const PageCache& cache, co
     for (const Run& run : step.runs) {
       const int first_block = window == 0 ? 0 : std::max(0, run.first_position - window + 1) / kPagePositions;
       std::vector<PageId>& list = pages.emplace_back();
-      for (int block = first_block; block < blocks_of(run.first_position + run.count); ++block) {
+      for (int block = first_block; block < blocks_for(run.first_position + run.count); ++block) {
         list.push_back(table.page(c, place(shape, static_cast<int>(run.sequence), block, blocks)));
       }
       runs.push_back({run.first_row, run.count, first_block, list});

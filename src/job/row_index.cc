@@ -156,15 +156,11 @@ Status RowIndex::save(FileSystem& files, const std::string& path) const {
 
 Result<std::optional<RowIndex>> RowIndex::load(FileSystem& files, const std::string& path) {
   const auto nothing = std::optional<RowIndex>();
-  const auto file = files.open_read(path);
-  if (file.status().code() == StatusCode::kNotFound) return nothing;
-  if (!file.ok()) return file.status();
-  auto reader = RecordLogReader::open(**file);
-  if (!reader.ok()) return reader.status().code() == StatusCode::kIoError ? reader.status() : Result(nothing);
-  if (!*reader) return nothing;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(auto log, open_state_log(files, path));
+  if (!log) return nothing;
   RowIndex index;
   while (true) {
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const auto record, (*reader)->next());
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const auto record, log->reader.next());
     if (!record) return nothing;
     const std::string_view payload = record->payload;
     if (record->type == kEndRecord && payload.size() == sizeof(uint64_t)) {

@@ -18,12 +18,7 @@ constexpr size_t kTextBytesMax = size_t{16} << 20;
 constexpr int kAnswerTokensMost = 1024;
 
 uint32_t expected_answer_tokens(const Request& request) {
-  int tokens = std::min(request.max_tokens, kAnswerTokensMost);
-  if (request.allowed_answers != nullptr) {
-    size_t longest = 0;
-    for (const AllowedAnswer& answer : *request.allowed_answers) longest = std::max(longest, answer.tokens.size());
-    tokens = std::min(tokens, static_cast<int>(std::min<size_t>(longest, kAnswerTokensMost)));
-  }
+  const int tokens = std::min(request.max_tokens, kAnswerTokensMost);
   return static_cast<uint32_t>(tokens) * static_cast<uint32_t>(std::max(1, request.n));
 }
 

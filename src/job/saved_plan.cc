@@ -60,13 +60,9 @@ Status save_plan(FileSystem& files, const std::string& path, const Hash128& key,
 
 Result<std::optional<SavedPlan>> load_plan(FileSystem& files, const std::string& path, const Hash128& key) {
   const auto nothing = std::optional<SavedPlan>();
-  const auto file = files.open_read(path);
-  if (file.status().code() == StatusCode::kNotFound) return nothing;
-  if (!file.ok()) return file.status();
-  auto reader = RecordLogReader::open(**file);
-  if (!reader.ok()) return reader.status().code() == StatusCode::kIoError ? reader.status() : Result(nothing);
-  if (!*reader) return nothing;
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto head, (*reader)->next());
+  BATCHWRIGHT_ASSIGN_OR_RETURN(auto log, open_state_log(files, path));
+  if (!log) return nothing;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto head, log->reader.next());
   if (!head || head->type != kHeadRecord || head->payload.size() != kHeadBytes) return nothing;
   NumberReader fields(head->payload);
   Hash128 found;
@@ -81,7 +77,7 @@ Result<std::optional<SavedPlan>> load_plan(FileSystem& files, const std::string&
   // Rows have numbers of 32 bits.
   if (plan.first_row < 0 || plan.end_row < plan.first_row || plan.end_row > int64_t{UINT32_MAX}) return nothing;
   while (plan.order.size() < rows) {
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const auto record, (*reader)->next());
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const auto record, log->reader.next());
     if (!record || record->type != kOrderRecord || record->payload.size() % kRowBytes != 0) return nothing;
     for (NumberReader entries(record->payload); !entries.rest().empty();) {
       OrderedRow& row = plan.order.emplace_back();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/crc32c.h"
 #include "base/little_endian.h"
@@ -81,6 +82,16 @@ Result<std::optional<LogRecord>> RecordLogReader::next() {
   if (crc32c(whole.substr(8)) != checksum) return std::optional<LogRecord>();
   valid_bytes_ += whole.size();
   return std::optional<LogRecord>(LogRecord{static_cast<uint8_t>(whole[8]), whole.substr(kFrameBytes)});
+}
+
+Result<std::optional<StateLog>> open_state_log(FileSystem& files, const std::string& path) {
+  auto file = files.open_read(path);
+  if (file.status().code() == StatusCode::kNotFound) return std::optional<StateLog>();
+  if (!file.ok()) return file.status();
+  auto reader = RecordLogReader::open(**file);
+  if (reader.status().code() == StatusCode::kIoError) return reader.status();
+  if (!reader.ok() || !*reader) return std::optional<StateLog>();
+  return std::optional<StateLog>(StateLog{std::move(*file), std::move(**reader)});
 }
 
 }  // namespace batchwright

@@ -53,4 +53,14 @@ class RecordLogReader {
   size_t buffer_bytes_ = 0;
 };
 
+// A log beside its file.
+struct StateLog {
+  std::unique_ptr<ReadableFile> file;
+  RecordLogReader reader;
+};
+
+// Of what can be made again: nothing where there is no log at the path, or none that this program reads. Errors are
+// those of reading.
+Result<std::optional<StateLog>> open_state_log(FileSystem& files, const std::string& path);
+
 }  // namespace batchwright

@@ -164,10 +164,9 @@ size_t page_bytes(const ModelShape& shape, const PageClass& page_class, KvFormat
 size_t kv_bytes(const ModelShape& shape, KvFormat format, int64_t positions) {
   size_t bytes = 0;
   for (const PageClass& page_class : page_classes(shape)) {
-    int64_t pages = (positions + kPagePositions - 1) / kPagePositions;
+    int64_t pages = blocks_for(positions);
     // A window that begins inside a block touches one more.
-    if (page_class.window > 0)
-      pages = std::min<int64_t>(pages, (page_class.window + kPagePositions - 1) / kPagePositions + 1);
+    if (page_class.window > 0) pages = std::min<int64_t>(pages, blocks_for(page_class.window) + 1);
     bytes += static_cast<size_t>(pages) * page_bytes(shape, page_class, format);
   }
   return bytes;

@@ -11,8 +11,6 @@
 namespace batchwright {
 namespace {
 
-int blocks(int positions) { return (positions + kPagePositions - 1) / kPagePositions; }
-
 // Step by step, as it happens.
 int64_t simulated_peak(const std::vector<FutureSequence>& sequences) {
   int64_t peak = 0;
@@ -21,7 +19,7 @@ int64_t simulated_peak(const std::vector<FutureSequence>& sequences) {
   for (int t = 0; t <= longest; ++t) {
     int64_t pages = 0;
     for (const FutureSequence& s : sequences) {
-      if (t <= s.growth) pages += blocks(s.known + t) - s.kept;
+      if (t <= s.growth) pages += blocks_for(s.known + t) - s.kept;
     }
     peak = std::max(peak, pages);
   }
@@ -38,7 +36,7 @@ std::vector<FutureSequence> random_sequences(std::mt19937& random) {
   for (FutureSequence& s : sequences) {
     s.known = 1 + static_cast<int>(random() % 300);
     s.growth = static_cast<int>(random() % (random() % 3 == 0 ? 5 : 250));
-    s.kept = static_cast<int>(random() % static_cast<uint32_t>(blocks(s.known) + 1));
+    s.kept = static_cast<int>(random() % static_cast<uint32_t>(blocks_for(s.known) + 1));
   }
   by_falling_growth(sequences);
   return sequences;

@@ -7,12 +7,6 @@
 #include "base/check.h"
 
 namespace batchwright {
-namespace {
-
-int blocks_for(int positions) { return (positions + kPagePositions - 1) / kPagePositions; }
-
-}  // namespace
-
 Scheduler::Scheduler(const SchedulerOptions& options, PageCache& cache) : options_(options), cache_(cache) {
   options_.max_batch_tokens = std::max(options_.max_batch_tokens, options_.max_batch);
   step_.classes.resize(static_cast<size_t>(cache.classes()));

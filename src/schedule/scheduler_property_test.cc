@@ -18,8 +18,6 @@ namespace {
 
 using Tokens = std::vector<TokenId>;
 
-int blocks_for(int positions) { return (positions + kPagePositions - 1) / kPagePositions; }
-
 struct Row {
   Tokens prompt;
   int generated = 1;

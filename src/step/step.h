@@ -11,6 +11,12 @@ namespace batchwright {
 // Positions of a page; equal to the block of the attention arithmetic.
 inline constexpr int kPagePositions = 64;
 
+// Pages for so many positions.
+template <class Integer>
+constexpr Integer blocks_for(Integer positions) {
+  return (positions + kPagePositions - 1) / kPagePositions;
+}
+
 // A page of one page class. Layers with the same reach share a class: a page holds the K and V of 64 positions for all
 // layers of its class.
 using PageId = int32_t;
