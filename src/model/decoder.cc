@@ -260,6 +260,9 @@ const ForwardResult& Decoder::forward(const Step& step, const FullLogits& full_l
 void Decoder::prepare(const Step& step) {
   step_ = &step;
   rows_now_ = step.rows();
+  for (size_t c = 0; c < step.classes.size(); ++c) {
+    for (const PageCopy& copy : step.classes[c].copies) kv_.copy(static_cast<int>(c), copy);
+  }
   result_.row_failed.assign(static_cast<size_t>(rows_now_), 0);
   result_.argmax.assign(step.logits.size(), {-std::numeric_limits<float>::infinity(), 0});
   argmax_rows_.clear();

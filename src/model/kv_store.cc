@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <cstring>
 #include <utility>
 
 #include "kernels/attention/attention.h"
@@ -13,6 +14,7 @@ Result<KvStore> KvStore::create(const ModelShape& shape, KvFormat format, std::s
   KvStore store;
   store.format_ = format;
   store.kv_heads_ = shape.kv_heads;
+  store.head_dim_ = shape.head_dim;
   store.block_bytes_ = kv_head_block_bytes(shape.head_dim, format);
   store.layer_index_.assign(static_cast<size_t>(shape.layers), 0);
   const std::vector<PageClass> classes = page_classes(shape);
@@ -42,6 +44,7 @@ KvStore& KvStore::operator=(KvStore&& other) noexcept {
     unmap();
     format_ = other.format_;
     kv_heads_ = other.kv_heads_;
+    head_dim_ = other.head_dim_;
     block_bytes_ = other.block_bytes_;
     classes_ = std::exchange(other.classes_, {});
     layer_index_ = std::exchange(other.layer_index_, {});
@@ -50,6 +53,20 @@ KvStore& KvStore::operator=(KvStore&& other) noexcept {
 }
 
 KvStore::~KvStore() { unmap(); }
+
+void KvStore::copy(int page_class, const PageCopy& copy) const {
+  const Class& c = classes_[static_cast<size_t>(page_class)];
+  const size_t element = kv_element_bytes(format_);
+  const auto dim = static_cast<size_t>(head_dim_);
+  const size_t positions = static_cast<size_t>(copy.positions) * element;
+  const size_t row = kBlockPositions * element;
+  for (size_t at = 0; at < c.page_bytes; at += block_bytes_) {
+    const std::byte* const from = c.memory + static_cast<size_t>(copy.from) * c.page_bytes + at;
+    std::byte* const to = c.memory + static_cast<size_t>(copy.to) * c.page_bytes + at;
+    for (size_t d = 0; d < dim; ++d) std::memcpy(to + d * row, from + d * row, positions);
+    std::memcpy(to + dim * row, from + dim * row, positions * dim);
+  }
+}
 
 void KvStore::unmap() {
   for (const Class& c : classes_) {

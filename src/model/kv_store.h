@@ -36,6 +36,9 @@ class KvStore {
            static_cast<size_t>(layer_index_[static_cast<size_t>(layer)] * kv_heads_ + head) * block_bytes_;
   }
 
+  // Nothing else may use the two pages meanwhile.
+  void copy(int page_class, const PageCopy& copy) const;
+
  private:
   struct Class {
     std::byte* memory = nullptr;
@@ -46,6 +49,7 @@ class KvStore {
 
   KvFormat format_ = KvFormat::kF16;
   int kv_heads_ = 0;
+  int head_dim_ = 0;
   size_t block_bytes_ = 0;
   std::vector<Class> classes_;
   std::vector<int> layer_index_;  // a layer's place among those of its class

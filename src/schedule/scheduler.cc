@@ -7,6 +7,13 @@
 #include "base/check.h"
 
 namespace batchwright {
+namespace {
+
+// Fewer positions are not worth a copy, and not worth waiting for.
+constexpr int kCopiedMin = 8;
+
+}  // namespace
+
 Scheduler::Scheduler(const SchedulerOptions& options, PageCache& cache) : options_(options), cache_(cache) {
   options_.max_batch_tokens = std::max(options_.max_batch_tokens, options_.max_batch);
   step_.classes.resize(static_cast<size_t>(cache.classes()));
@@ -41,14 +48,25 @@ void Scheduler::remove(int64_t sequence) {
   const auto it = sequences_.find(sequence);
   if (it == sequences_.end()) return;
   Sequence& s = *it->second;
-  cache_.release(s.table);
+  const bool is_done = s.runs && s.run < 0;
   if (s.run >= 0) run_sequences_[static_cast<size_t>(s.run)] = nullptr;
   if (s.runs) {
     running_.erase(std::find(running_.begin(), running_.end(), &s));
   } else {
     waiting_.erase(sequence);
   }
+  if (is_done && options_.share_prefixes) {
+    leaving_.push_back(std::move(it->second));
+  } else {
+    cache_.release(s.table);
+  }
   sequences_.erase(it);
+  if (sequences_.empty()) release_leaving();
+}
+
+void Scheduler::release_leaving() {
+  for (const auto& s : leaving_) cache_.release(s->table);
+  leaving_.clear();
 }
 
 void Scheduler::append(int64_t sequence, std::span<const TokenId> tokens) {
@@ -73,6 +91,7 @@ const Step& Scheduler::plan() {
   budget_ = options_.max_batch_tokens;
   out_of_pages_ = false;
   for (Sequence* s : running_) s->run = -1;
+  if (!is_plenty()) release_leaving();
   hold_back();
   if (options_.prefill_first) {
     plan_prefills();
@@ -83,6 +102,7 @@ const Step& Scheduler::plan() {
     plan_prefills();
     admit();
   }
+  release_leaving();
   plan_attention();
   return step_;
 }
@@ -109,13 +129,34 @@ bool Scheduler::fits_windows(const Sequence* candidate) const {
   return true;
 }
 
+// Whether all that run could have all their pages alone, those that left keeping theirs: then nothing has to be counted
+// closely.
+bool Scheduler::is_plenty() const {
+  for (int c = 0; c < cache_.classes(); ++c) {
+    if (cache_.spec(c).window > 0 && 2 * cache_.held(c) > cache_.spec(c).pages) return false;
+  }
+  if (full_class_ < 0) return true;
+  int64_t most = cache_.awaited();
+  for (const Sequence* s : running_) most += blocks_for(s->size() + s->growth());
+  for (const auto& s : leaving_) most += s->table.blocks();
+  return most <= cache_.spec(full_class_).pages;
+}
+
 // Whether those that run, the candidate among them, will end within memory.
 bool Scheduler::fits(Sequence* candidate, int lead) {
+  if (fits_now(candidate, lead)) return true;
+  if (leaving_.empty()) return false;
+  release_leaving();
+  return fits_now(candidate, lead);
+}
+
+bool Scheduler::fits_now(Sequence* candidate, int lead) {
   if (full_class_ < 0) return true;
   // Enough for each to have all its pages alone needs no closer look.
   int64_t most = cache_.awaited();
   for (const Sequence* s : running_) most += blocks_for(s->size() + s->growth());
   if (candidate != nullptr) most += blocks_for(candidate->size() + candidate->growth());
+  for (const auto& s : leaving_) most += s->table.blocks();
   return most <= cache_.spec(full_class_).pages || peak_fits(candidate, {}, lead);
 }
 
@@ -214,7 +255,7 @@ void Scheduler::plan_prefills() {
     if (budget_ == 0) return;
     const bool waits = adopt(*s);
     start(*s);
-    if (waits) continue;
+    if (waits || (!s->held_back && copy_beginning(*s))) continue;
     const int wanted = s->remaining() - (s->held_back ? 1 : 0);
     if (wanted == 0) continue;
     // A chunk takes what is there. Only where nobody else goes on either the youngest has to give way.
@@ -252,7 +293,7 @@ void Scheduler::admit() {
                                      [](const Sequence* a, const Sequence* b) { return a->id < b->id; }),
                     &s);
     start(s);
-    if (!waits) add_run(s, s.remaining());
+    if (!waits && !copy_beginning(s)) add_run(s, s.remaining());
   }
 }
 
@@ -285,10 +326,68 @@ void Scheduler::start(Sequence& s) {
   if (options_.share_prefixes && s.computed % kPagePositions == 0) cache_.claim(s.table, s.tokens, prefix_limit(s));
 }
 
+// With which the next block of `s` begins as the same block of `other` does, under the same blocks.
+int Scheduler::common_tokens(const Sequence& s, const Sequence& other, int most) const {
+  const int block = s.computed / kPagePositions;
+  if (&other == &s || other.size() <= s.computed || other.table.blocks() <= block) return 0;
+  // A page that both hold has one and the same text up to its end.
+  if (block > 0 &&
+      (other.table.page(0, block - 1) != s.table.page(0, block - 1) || s.table.page(0, block - 1) == kNoPage)) {
+    return 0;
+  }
+  for (int c = 0; c < cache_.classes(); ++c) {
+    if (other.table.page(c, block) == kNoPage) return 0;
+  }
+  const auto begin = s.tokens.begin() + s.computed;
+  const auto end = begin + std::min(most, other.size() - s.computed);
+  return static_cast<int>(std::mismatch(begin, end, other.tokens.begin() + s.computed).first - begin);
+}
+
+// At the beginning of a block, for a sequence that gets a run in this step. True where it has to wait: another is about
+// to compute what it could copy.
+bool Scheduler::copy_beginning(Sequence& s) {
+  if (!options_.share_prefixes || s.computed % kPagePositions != 0) return false;
+  const int from = s.spec.prompt_logits_from;
+  const int last = from < 0 ? s.size() - 1 : std::min(s.size() - 1, from);
+  const int most = std::min(last - s.computed, kPagePositions - 1);
+  // Who waits lets others go before it, which plans of scarce memory do not reckon with.
+  if (most < kCopiedMin || !is_plenty()) return false;
+  const Sequence* source = nullptr;
+  int positions = 0;
+  int coming = 0;
+  const auto look_at = [&](const Sequence& other) {
+    const int common = common_tokens(s, other, most);
+    if (common < kCopiedMin) return;
+    const int computed = std::min(common, other.computed - s.computed);
+    if (computed > positions) {
+      positions = computed;
+      source = &other;
+    }
+    const int planned = other.run < 0 ? 0 : step_.runs[static_cast<size_t>(other.run)].count;
+    coming = std::max(coming, std::min(common, other.computed + planned - s.computed));
+  };
+  for (const Sequence* other : running_) look_at(*other);
+  for (const auto& other : leaving_) look_at(*other);
+  if (coming >= positions + kCopiedMin) return true;
+  const int block = s.computed / kPagePositions;
+  if (positions < kCopiedMin || cache_.reserve(s.table, block + 1) <= block) return false;
+  for (int c = 0; c < cache_.classes(); ++c) {
+    step_.classes[static_cast<size_t>(c)].copies.push_back(
+        {source->table.page(c, block), s.table.page(c, block), positions});
+  }
+  s.computed += positions;
+  return false;
+}
+
 // Pages for the next `wanted` positions; returns for how many there are some.
 int Scheduler::reserve(Sequence& s, int wanted) {
   wanted = std::min(wanted, budget_);
-  const int blocks = cache_.reserve(s.table, blocks_for(s.computed + wanted));
+  const int needed = blocks_for(s.computed + wanted);
+  int blocks = cache_.reserve(s.table, needed);
+  if (blocks < needed && !leaving_.empty()) {
+    release_leaving();
+    blocks = cache_.reserve(s.table, needed);
+  }
   return std::min(wanted, blocks * kPagePositions - s.computed);
 }
 

@@ -49,6 +49,9 @@ struct SequenceSpec {
 // all the same, the youngest sequence gives up its own and is computed again - which by the arithmetic's rules gives
 // the same bits. Every sequence ends, provided that one alone fits.
 //
+// Of a page that begins like another running sequence's the beginning is copied, so that nothing but what a sequence
+// has alone is computed for it, wherever pages end.
+//
 // A sequence's output never depends on what this class decides. Not thread-safe.
 class Scheduler {
  public:
@@ -113,8 +116,13 @@ class Scheduler {
   bool may_fit(Sequence& candidate);
   bool adopt(Sequence& s);
   void start(Sequence& s);
+  int common_tokens(const Sequence& s, const Sequence& other, int most) const;
+  bool copy_beginning(Sequence& s);
   bool fits_windows(const Sequence* candidate) const;
+  bool is_plenty() const;
   bool fits(Sequence* candidate, int lead);
+  bool fits_now(Sequence* candidate, int lead);
+  void release_leaving();
   bool peak_fits(Sequence* candidate, std::span<Sequence* const> stepped, int lead);
   void hold_back();
   bool preempt_youngest_after(int64_t id);
@@ -136,6 +144,8 @@ class Scheduler {
   std::unordered_map<int64_t, std::unique_ptr<Sequence>> sequences_;
   std::vector<Sequence*> running_;  // by age
   std::map<int64_t, Sequence*> waiting_;
+  // Those that ended with the last step: the beginnings of their pages can be copied in the next.
+  std::vector<std::unique_ptr<Sequence>> leaving_;
   Step step_;
   std::vector<Sequence*> run_sequences_;  // of step_.runs; null once removed
 

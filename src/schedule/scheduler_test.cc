@@ -23,6 +23,10 @@ class FakeModel {
     for (int c = 0; c < cache_.classes(); ++c) {
       auto& pages = pages_[static_cast<size_t>(c)];
       const ClassPlan& plan = step.classes[static_cast<size_t>(c)];
+      for (const PageCopy& copy : plan.copies) {
+        ASSERT_GT(copy.positions, 0);
+        for (int i = 0; i < copy.positions; ++i) pages[copy.to][i] = pages[copy.from][i];
+      }
       for (const Run& run : step.runs) {
         for (int i = 0; i < run.count; ++i) {
           const auto row = static_cast<size_t>(run.first_row + i);
@@ -68,6 +72,36 @@ class FakeModel {
   const PageCache& cache_;
   std::vector<std::map<PageId, std::map<int, std::vector<TokenId>>>> pages_;
 };
+
+// 30 prompts of 100 tokens in common and 20 each of its own: one computes the first, all others what they have alone.
+TEST(Scheduler, OfPagesThatBeginAlikeTheBeginningIsCopied) {
+  for (const int reused : {-1, 100}) {
+    PageCache cache({{0, 200}, {70, 200}});
+    FakeModel model(cache);
+    SchedulerOptions options;
+    options.max_batch_tokens = 64;
+    Scheduler scheduler(options, cache);
+    std::map<int64_t, std::vector<TokenId>> tokens;
+    for (int i = 0; i < 30; ++i) {
+      SequenceSpec spec;
+      spec.prompt.assign(100, 7);
+      spec.prompt.resize(120, 100 + i);
+      spec.reused_tokens = i < 29 ? reused : std::min(reused, 0);
+      const auto prompt = spec.prompt;
+      tokens[scheduler.add(std::move(spec))] = prompt;
+    }
+    int64_t rows = 0;
+    while (scheduler.running() + scheduler.waiting() > 0) {
+      const Step& step = scheduler.plan();
+      ASSERT_GT(step.rows(), 0);
+      rows += step.rows();
+      ASSERT_NO_FATAL_FAILURE(model.run(step, tokens));
+      scheduler.commit();
+      for (const LogitsRow& row : std::vector(step.logits)) scheduler.remove(row.sequence);
+    }
+    EXPECT_EQ(rows, 100 + 30 * 20);
+  }
+}
 
 TEST(Scheduler, EverySequenceEndsAndSeesItsOwnTokensAlone) {
   int64_t preempted = 0;
@@ -168,7 +202,7 @@ TEST(Scheduler, ASharedPrefixIsComputedOnce) {
     rows += scheduler.plan().rows();
     scheduler.commit();
   }
-  EXPECT_EQ(rows, 192 + 8 * 9);
+  EXPECT_EQ(rows, 200 + 8);
 }
 
 // What an answer's sequence computes is there for one that wants logits of later positions.
@@ -195,9 +229,9 @@ TEST(Scheduler, LogitsOfTheEndLeaveTheBeginningShared) {
     }
     scheduler.commit();
   }
-  EXPECT_EQ(rows, 200 + 203 - 192);
+  EXPECT_EQ(rows, 200 + 3);
   EXPECT_EQ(positions, (std::vector<int>{200, 201, 202}));
-  EXPECT_EQ(scheduler.prompt_rows(scored), 8) << "the answer's tokens are not counted";
+  EXPECT_EQ(scheduler.prompt_rows(scored), 0) << "the answer's tokens are not counted";
 }
 
 // A sequence of a prompt of `tokens` equal tokens that generates `generated` more.

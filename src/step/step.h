@@ -38,8 +38,17 @@ struct AttentionGroup {
   int first_block = 0;
 };
 
+// The K and V of a page's first positions become those of another's, in all layers of the class.
+struct PageCopy {
+  PageId from = kNoPage;
+  PageId to = kNoPage;
+  int positions = 0;
+};
+
 // What the layers of one page class need.
 struct ClassPlan {
+  // One after the other, before anything is written.
+  std::vector<PageCopy> copies;
   // For each row the page that takes its K and V.
   std::vector<PageId> write_pages;
   // A row stands in at most one group of a level; its blocks ascend from level to level.
@@ -66,7 +75,10 @@ struct Step {
     runs.clear();
     logits.clear();
     // The levels are replaced as a whole by who plans the next step, and their memory is used again.
-    for (ClassPlan& plan : classes) plan.write_pages.clear();
+    for (ClassPlan& plan : classes) {
+      plan.copies.clear();
+      plan.write_pages.clear();
+    }
   }
 };
 
