@@ -305,9 +305,9 @@ def whole_program():
         raw = json.loads(out.read_text(encoding="utf-8"))
         check([job["name"] for job in raw["jobs"]] == ["documents", "scarce"])
         found = {figure["measure"]: figure for job in raw["jobs"] for figure in job["figures"]}
-        # What the program computed, against what was counted from the rows.
+        # What the program computed, against what was counted from the rows: less where beginnings of pages are copied.
         plenty = raw["jobs"][1]["runs"]["jobs"]
-        check([entry["plenty"]["prompt_tokens_computed"] - entry["optimum"] for entry in plenty] == [0, 0], plenty)
+        check(all(0 < entry["plenty"]["prompt_tokens_computed"] <= entry["optimum"] for entry in plenty), plenty)
         check(found["optimum, reported - counted from the rows"]["reached"] is True, found)
         check(found["rows whose bytes differ from those computed alone"]["shown"] == "0 of 12", found)
         check(done.stdout.strip() == job_table.markdown(raw).strip())
