@@ -6,7 +6,6 @@
 #include <chrono>
 #include <mutex>
 #include <new>
-#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -14,14 +13,14 @@
 #include "base/status_macros.h"
 #include "cache/page_cache.h"
 #include "decode/logprobs.h"
-#include "engine/calibration.h"
 #include "engine/kv_pages.h"
 #include "engine/request_check.h"
+#include "engine/scoring.h"
 #include "engine/sequence.h"
+#include "engine/step_costs.h"
 #include "formats/gguf.h"
 #include "model/model.h"
 #include "platform/cpu.h"
-#include "platform/posix_file_system.h"
 #include "platform/thread_pool.h"
 #include "schedule/scheduler.h"
 #include "text/tokenizer.h"
@@ -58,9 +57,9 @@ class EngineImpl final : public Engine {
   Result<std::vector<Completion>> step() override;
   EngineStats stats() const override;
   StepRecord last_step() const override;
-  std::vector<StageStats> stage_stats() const override;
+  std::vector<StageStats> stage_stats() const override { return costs_.stage_stats(*model_); }
   Status calibrate(const CalibrationOptions& options) override;
-  const CostModel* cost_model() const override { return cost_model_ ? &*cost_model_ : nullptr; }
+  const CostModel* cost_model() const override { return costs_.model(); }
   Result<std::vector<float>> score(std::span<const TokenId> tokens, int first) override;
 
  private:
@@ -101,8 +100,6 @@ class EngineImpl final : public Engine {
   HeldPages held_pages() const;
   StepLimit step_limit() const;
   std::vector<Completion> take_completions();
-  Status measure(const CalibrationOptions& options);
-  void use_budget();
 
   EngineOptions options_;
   Isa isa_ = Isa::kScalar;
@@ -122,9 +119,7 @@ class EngineImpl final : public Engine {
   std::shared_ptr<const TokenTrie> last_trie_;
 
   bool budget_is_free_ = false;  // max_batch_tokens was left open
-  std::optional<CostModel> cost_model_;
-  CostCheck cost_check_;
-  std::vector<StageCost> calibration_costs_;  // of steps that were no requests'
+  StepCosts costs_;
 
   const Step* step_ = nullptr;
   std::vector<Outcome> outcomes_;
@@ -441,7 +436,7 @@ Result<std::vector<Completion>> EngineImpl::step() {
     const ForwardResult& result = model_->forward(
         step, [this](int worker, int index, std::span<float> logits) { consume_logits(worker, index, logits); });
     const auto computed = Clock::now();
-    const double predicted = cost_model_ ? cost_model_->seconds(step) : 0;
+    const double predicted = costs_.predict(step);
     collect_rows(step, result);
     const auto end = Clock::now();
     const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
@@ -450,8 +445,7 @@ Result<std::vector<Completion>> EngineImpl::step() {
     record.seconds_plan = seconds(planned - begin);
     record.seconds_forward = seconds(computed - planned);
     record.seconds_hand_on = seconds(end - computed);
-    record.seconds_predicted = cost_check_.corrected(predicted);
-    cost_check_.record(predicted, record.seconds);
+    record.seconds_predicted = costs_.check(predicted, record.seconds);
     count_step(record, limit);
   }
   return take_completions();
@@ -582,8 +576,8 @@ std::vector<Completion> EngineImpl::take_completions() {
   stats_.preemptions = scheduler_->preemptions();
   stats_.sequences_running = scheduler_->running();
   stats_.sequences_waiting = scheduler_->waiting();
-  stats_.cost_model_error = cost_check_.median_error();
-  stats_.steps_predicted = cost_check_.steps();
+  stats_.cost_model_error = costs_.checked().median_error();
+  stats_.steps_predicted = costs_.checked().steps();
   stats_.kv_pages_used = held_pages().count;
   return completions;
 }
@@ -598,73 +592,24 @@ StepRecord EngineImpl::last_step() const {
   return last_step_;
 }
 
-std::vector<StageStats> EngineImpl::stage_stats() const {
-  std::vector<StageStats> all;
-  std::vector<StageCost> costs = model_->stage_costs();
-  for (size_t i = 0; i < calibration_costs_.size(); ++i) {
-    costs[i].seconds -= calibration_costs_[i].seconds;
-    costs[i].rows -= calibration_costs_[i].rows;
-    costs[i].steps -= calibration_costs_[i].steps;
-  }
-  for (const StageCost& cost : costs) {
-    auto it = std::find_if(all.begin(), all.end(), [&](const StageStats& s) { return s.name == cost.name; });
-    if (it == all.end()) it = all.insert(all.end(), StageStats{cost.name});
-    it->seconds += cost.seconds;
-    it->multiply_adds += cost.multiply_adds_a_row * static_cast<double>(cost.rows);
-    it->weight_bytes += cost.weight_bytes * static_cast<double>(cost.steps);
-  }
-  return all;
-}
-
 // What steps cost
 
 Status EngineImpl::calibrate(const CalibrationOptions& options) {
   BATCHWRIGHT_CHECK(active() == 0);
   const FloatEnvironment environment;
-  const std::vector<StageCost> before = model_->stage_costs();
-  Status status = measure(options);
-  std::vector<StageCost> spent = model_->stage_costs();
-  calibration_costs_.resize(spent.size());
-  for (size_t i = 0; i < spent.size(); ++i) {
-    calibration_costs_[i].seconds += spent[i].seconds - before[i].seconds;
-    calibration_costs_[i].rows += spent[i].rows - before[i].rows;
-    calibration_costs_[i].steps += spent[i].steps - before[i].steps;
-  }
-  return status;
-}
-
-void EngineImpl::use_budget() {
-  if (!budget_is_free_) return;
-  const int budget = std::clamp(cost_model_->token_budget(kDefaultBatchTokens), kBudgetMin, kDefaultBatchTokens);
-  options_.max_batch_tokens = std::max(options_.max_batch, budget);
-  scheduler_->set_max_batch_tokens(options_.max_batch_tokens);
-}
-
-Status EngineImpl::measure(const CalibrationOptions& options) {
-  const auto files = posix_file_system();
-  const CalibrationStore store(*files, options.cache_folder);
-  const std::string key =
-      calibration_key(processor_name(), options_.isa, options_.threads, info_.hash, options_.kv_format);
-  if (auto kept = store.load(key)) {
-    cost_model_ = std::move(kept);
-    use_budget();
-    return {};
-  }
-  // Not even the question is worth it.
-  if (options.tokens < 32 * kProbeTokens) return {};
   CalibrationLimits limits;
   limits.max_tokens = budget_is_free_ ? std::max(options_.max_batch, kDefaultBatchTokens) : options_.max_batch_tokens;
   limits.context_length = options_.context_length;
   limits.threads = options_.threads;
   limits.seconds = options.seconds_max;
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const double seconds_a_token, measure_token_seconds(*model_, *cache_, limits));
-  if (options.tokens * seconds_a_token <= options.seconds_worth) return {};
-  BATCHWRIGHT_ASSIGN_OR_RETURN(Calibration calibration, measure_cost_model(*model_, *cache_, limits));
-  cost_model_ = std::move(calibration.model);
-  // What was measured beside other programs will do for this run, with the correction that each step brings.
-  if (!calibration.steady() && !options.accept_unsteady) return {};
-  use_budget();
-  return store.save(key, *cost_model_);
+  const std::string key =
+      calibration_key(processor_name(), options_.isa, options_.threads, info_.hash, options_.kv_format);
+  Status status = costs_.calibrate(*model_, *cache_, key, limits, options);
+  if (const auto budget = costs_.token_budget(kDefaultBatchTokens); budget && budget_is_free_) {
+    options_.max_batch_tokens = std::max(options_.max_batch, std::clamp(*budget, kBudgetMin, kDefaultBatchTokens));
+    scheduler_->set_max_batch_tokens(options_.max_batch_tokens);
+  }
+  return status;
 }
 
 Result<std::vector<float>> EngineImpl::score(std::span<const TokenId> tokens, int first) {
@@ -676,36 +621,7 @@ Result<std::vector<float>> EngineImpl::score(std::span<const TokenId> tokens, in
   for (const TokenId token : tokens) {
     BATCHWRIGHT_RETURN_IF_ERROR(check_range("token", token, 0, vocabulary_->size() - 1));
   }
-  std::vector<float> logprobs(tokens.size(), 0.0F);
-  SequenceSpec spec;
-  spec.prompt.assign(tokens.begin(), tokens.end() - 1);
-  spec.full_logits = true;
-  spec.prompt_logits_from = first - 1;
-  const int64_t sequence = scheduler_->add(std::move(spec));
-  Status failure;
-  for (bool ended = false; !ended && failure.ok();) {
-    const Step& step = scheduler_->plan();
-    BATCHWRIGHT_CHECK(step.rows() > 0);
-    ended = step.positions.back() == size - 2;
-    std::vector<Status> statuses(step.logits.size());
-    const ForwardResult& result = model_->forward(step, [&](int /*worker*/, int index, std::span<float> logits) {
-      const auto target =
-          static_cast<size_t>(step.positions[static_cast<size_t>(step.logits[static_cast<size_t>(index)].row)]) + 1;
-      auto logprob = target_logprob(logits, tokens[target], row_kernels(isa_));
-      statuses[static_cast<size_t>(index)] = logprob.status();
-      if (logprob.ok()) logprobs[target] = *logprob;
-    });
-    for (const uint8_t failed : result.row_failed) {
-      if (failed != 0) failure = internal_error("the model gave a value that is not finite for this text");
-    }
-    for (Status& status : statuses) {
-      if (failure.ok() && !status.ok()) failure = std::move(status);
-    }
-    scheduler_->commit();
-  }
-  scheduler_->remove(sequence);
-  if (!failure.ok()) return failure;
-  return logprobs;
+  return score_tokens(*model_, *scheduler_, row_kernels(isa_), tokens, first);
 }
 
 }  // namespace

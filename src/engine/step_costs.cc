@@ -1,0 +1,74 @@
+#include "engine/step_costs.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "platform/posix_file_system.h"
+
+namespace batchwright {
+
+Status StepCosts::calibrate(Model& model, PageCache& cache, const std::string& key, const CalibrationLimits& limits,
+                            const CalibrationOptions& options) {
+  const std::vector<StageCost> before = model.stage_costs();
+  Status status = learn(model, cache, key, limits, options);
+  const std::vector<StageCost> after = model.stage_costs();
+  spent_.resize(after.size());
+  for (size_t i = 0; i < after.size(); ++i) {
+    spent_[i].seconds += after[i].seconds - before[i].seconds;
+    spent_[i].rows += after[i].rows - before[i].rows;
+    spent_[i].steps += after[i].steps - before[i].steps;
+  }
+  return status;
+}
+
+Status StepCosts::learn(Model& model, PageCache& cache, const std::string& key, const CalibrationLimits& limits,
+                        const CalibrationOptions& options) {
+  const auto files = posix_file_system();
+  const CalibrationStore store(*files, options.cache_folder);
+  if (auto kept = store.load(key)) {
+    model_ = std::move(kept);
+    decides_ = true;
+    return {};
+  }
+  // Not even the question is worth it.
+  if (options.tokens < 32 * kProbeTokens) return {};
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const double seconds_a_token, measure_token_seconds(model, cache, limits));
+  if (options.tokens * seconds_a_token <= options.seconds_worth) return {};
+  BATCHWRIGHT_ASSIGN_OR_RETURN(Calibration calibration, measure_cost_model(model, cache, limits));
+  model_ = std::move(calibration.model);
+  // What was measured beside other programs will do for this run, with the correction that each step brings.
+  decides_ = calibration.steady() || options.accept_unsteady;
+  return decides_ ? store.save(key, *model_) : Status();
+}
+
+std::optional<int> StepCosts::token_budget(int tokens_max) const {
+  if (!decides_) return std::nullopt;
+  return model_->token_budget(tokens_max);
+}
+
+double StepCosts::check(double predicted, double seconds) {
+  const double expected = check_.corrected(predicted);
+  check_.record(predicted, seconds);
+  return expected;
+}
+
+std::vector<StageStats> StepCosts::stage_stats(const Model& model) const {
+  std::vector<StageStats> all;
+  std::vector<StageCost> costs = model.stage_costs();
+  for (size_t i = 0; i < spent_.size(); ++i) {
+    costs[i].seconds -= spent_[i].seconds;
+    costs[i].rows -= spent_[i].rows;
+    costs[i].steps -= spent_[i].steps;
+  }
+  for (const StageCost& cost : costs) {
+    auto it = std::find_if(all.begin(), all.end(), [&](const StageStats& s) { return s.name == cost.name; });
+    if (it == all.end()) it = all.insert(all.end(), StageStats{cost.name});
+    it->seconds += cost.seconds;
+    it->multiply_adds += cost.multiply_adds_a_row * static_cast<double>(cost.rows);
+    it->weight_bytes += cost.weight_bytes * static_cast<double>(cost.steps);
+  }
+  return all;
+}
+
+}  // namespace batchwright

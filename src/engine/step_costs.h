@@ -1,0 +1,51 @@
+// What the engine knows of its steps' costs: the cost model of this machine, how well it does, and what was spent on
+// it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "batchwright/engine.h"
+#include "cache/page_cache.h"
+#include "engine/calibration.h"
+#include "model/model.h"
+#include "schedule/cost_model.h"
+#include "step/step.h"
+
+namespace batchwright {
+
+// Not thread-safe.
+class StepCosts {
+ public:
+  // Takes what is kept of `key` (calibration_key) or measures, as Engine::calibrate() says. `cache` must be idle. An
+  // error says why nothing was learned or kept.
+  Status calibrate(Model& model, PageCache& cache, const std::string& key, const CalibrationLimits& limits,
+                   const CalibrationOptions& options);
+
+  // Null before anything was learned.
+  const CostModel* model() const { return model_ ? &*model_ : nullptr; }
+  // Tokens of a step beyond which it gains nothing, up to tokens_max. None where what was learned is not good enough to
+  // decide by: other programs used the machine.
+  std::optional<int> token_budget(int tokens_max) const;
+
+  // Of the step, by the model alone; 0 without one.
+  double predict(const Step& step) const { return model_ ? model_->seconds(step) : 0; }
+  // The step for which predict() gave `predicted` took `seconds`. Gives what was to be expected after the steps before.
+  double check(double predicted, double seconds);
+  const CostCheck& checked() const { return check_; }
+
+  // What the model's stages took, without the steps that measured.
+  std::vector<StageStats> stage_stats(const Model& model) const;
+
+ private:
+  Status learn(Model& model, PageCache& cache, const std::string& key, const CalibrationLimits& limits,
+               const CalibrationOptions& options);
+
+  std::optional<CostModel> model_;
+  bool decides_ = false;
+  CostCheck check_;
+  std::vector<StageCost> spent_;  // by steps that were no requests'
+};
+
+}  // namespace batchwright
