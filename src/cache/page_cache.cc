@@ -192,6 +192,7 @@ PageId PageCache::take_page(int page_class) {
   }
   const PageId page = free_[k].back();
   free_[k].pop_back();
+  touched_[k] = std::max(touched_[k], page + 1);
   return page;
 }
 

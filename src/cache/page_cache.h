@@ -125,6 +125,8 @@ class PageCache {
 
   // Pages that sequences hold.
   int32_t held(int page_class) const;
+  // Pages that were ever taken: of the others no byte was written.
+  int32_t touched(int page_class) const { return touched_[static_cast<size_t>(page_class)]; }
   // Nodes that nobody holds: awaited ones, and all.
   int32_t awaited() const { return lists_[kAwaitedList].size; }
   int32_t unheld() const { return awaited() + lists_[kRecentList].size; }
@@ -201,7 +203,8 @@ class PageCache {
   int first_visible_block(int page_class, int position) const;
 
   std::vector<PageClassSpec> specs_;
-  std::array<std::vector<PageId>, kMaxPageClasses> free_;
+  std::array<std::vector<PageId>, kMaxPageClasses> free_;  // used again before others: those never taken lie below
+  std::array<int32_t, kMaxPageClasses> touched_{};
   std::array<List, kLists> lists_;
   std::vector<Node> nodes_;
   std::vector<int32_t> free_nodes_;

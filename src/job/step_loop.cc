@@ -87,8 +87,9 @@ void StepLoop::accept(FedRow fed) {
   auto& prepared = std::get<PreparedRequest>(fed.outcome);
   const uint64_t id = next_id_++;
   prepared.request.id = id;
-  prepared.request.expected_tokens = answer_lengths_.expected(prepared.request.max_tokens);
-  in_flight_.emplace(id, InFlight{std::move(fed.name), std::move(prepared.shape), prepared.request.n});
+  const uint32_t group = answer_group(prepared.request);
+  prepared.request.expected_tokens = answer_lengths_.expected(group, prepared.request.max_tokens);
+  in_flight_.emplace(id, InFlight{std::move(fed.name), std::move(prepared.shape), prepared.request.n, group});
   engine_.submit(std::move(prepared.request));
 }
 
@@ -101,7 +102,9 @@ Status StepLoop::step() {
     if (found == in_flight_.end()) {
       return internal_error(fmt::format("the engine gave back request {}, which is not under way", completion.id));
     }
-    for (const Choice& choice : completion.choices) answer_lengths_.record(choice.generated_tokens);
+    for (const Choice& choice : completion.choices) {
+      answer_lengths_.record(found->second.answer_group, choice.generated_tokens);
+    }
     prompt_tokens_done_ += int64_t{completion.prompt_tokens} * found->second.choices;
     prompt_tokens_done_computed_ += completion.prompt_tokens_computed;
     writer_.push({std::move(found->second.name), std::move(found->second.shape), std::move(completion)});

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "batchwright/engine.h"
-#include "job/answer_lengths.h"
 #include "job/job.h"
 #include "job/report.h"
 #include "job/result_writer.h"
 #include "job/row_feeder.h"
+#include "schedule/answer_lengths.h"
 
 namespace batchwright {
 
@@ -46,6 +46,7 @@ class StepLoop {
     RowName name;
     ResponseShape shape;
     int choices = 1;
+    uint32_t answer_group = 0;
   };
 
   Status loop();

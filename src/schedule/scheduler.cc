@@ -90,6 +90,7 @@ const Step& Scheduler::plan() {
   run_sequences_.clear();
   budget_ = options_.max_batch_tokens;
   out_of_pages_ = false;
+  preempted_.clear();
   for (Sequence* s : running_) s->run = -1;
   if (!is_plenty()) release_leaving();
   hold_back();
@@ -225,6 +226,7 @@ void Scheduler::preempt(Sequence& s) {
   s.computed = 0;
   s.runs = false;
   ++preemptions_;
+  preempted_.push_back(s.id);
   running_.erase(std::find(running_.begin(), running_.end(), &s));
   waiting_.emplace(s.id, &s);
 }

@@ -83,7 +83,8 @@ class Scheduler {
   int running() const { return static_cast<int>(running_.size()); }
   int waiting() const { return static_cast<int>(waiting_.size()); }
   int64_t preemptions() const { return preemptions_; }
-  // Of the step planned last.
+  // Of the step planned last. Sequences that gave up their pages for it, in that order:
+  std::span<const int64_t> preempted() const { return preempted_; }
   bool out_of_tokens() const { return budget_ == 0; }
   bool out_of_pages() const { return out_of_pages_; }
   // Rows of the sequence's prompt planned since the start.
@@ -141,6 +142,7 @@ class Scheduler {
   int64_t preemptions_ = 0;
   int budget_ = 0;
   bool out_of_pages_ = false;
+  std::vector<int64_t> preempted_;
   std::unordered_map<int64_t, std::unique_ptr<Sequence>> sequences_;
   std::vector<Sequence*> running_;  // by age
   std::map<int64_t, Sequence*> waiting_;

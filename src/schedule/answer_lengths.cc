@@ -1,0 +1,79 @@
+#include "schedule/answer_lengths.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/hash.h"
+#include "step/step.h"
+
+namespace batchwright {
+namespace {
+
+constexpr size_t kGroupTokens = kPagePositions / 2;
+constexpr double kExpectedQuantile = 0.95;
+
+}  // namespace
+
+uint32_t answer_group(const Request& request) {
+  const size_t tokens = std::min(request.prompt.size(), kGroupTokens);
+  const std::string_view beginning(reinterpret_cast<const char*>(request.prompt.data()), tokens * sizeof(TokenId));
+  const uint64_t rest = (uint64_t{static_cast<uint32_t>(request.max_tokens)} << 1) |
+                        static_cast<uint64_t>(request.allowed_answers != nullptr);
+  return static_cast<uint32_t>(hash64(beginning, rest));
+}
+
+void LengthSample::record(int tokens) {
+  if (ring_.size() < kRemembered) {
+    ring_.push_back(tokens);
+  } else {
+    sum_ -= ring_[next_];
+    sorted_.erase(std::lower_bound(sorted_.begin(), sorted_.end(), ring_[next_]));
+    ring_[next_] = tokens;
+    next_ = (next_ + 1) % kRemembered;
+  }
+  sum_ += tokens;
+  sorted_.insert(std::upper_bound(sorted_.begin(), sorted_.end(), tokens), tokens);
+}
+
+double LengthSample::mean() const {
+  return sorted_.empty() ? 0 : static_cast<double>(sum_) / static_cast<double>(sorted_.size());
+}
+
+int LengthSample::at(size_t begin, double q) const {
+  const size_t count = sorted_.size() - begin;
+  const auto exceeding = static_cast<size_t>((1 - q) * static_cast<double>(count));
+  return sorted_[begin + (count - 1 - std::min(exceeding, count - 1))];
+}
+
+int LengthSample::quantile(double q) const { return sorted_.empty() ? 0 : at(0, q); }
+
+int LengthSample::quantile_beyond(int tokens, double q) const {
+  const auto begin = std::upper_bound(sorted_.begin(), sorted_.end(), tokens);
+  return begin == sorted_.end() ? tokens : at(static_cast<size_t>(begin - sorted_.begin()), q);
+}
+
+void AnswerLengths::record(uint32_t group, int tokens) {
+  all_.record(tokens);
+  if (groups_.size() >= kGroupsMax && !groups_.contains(group)) {
+    groups_.erase(std::min_element(groups_.begin(), groups_.end(), [](const auto& a, const auto& b) {
+      return a.second.last_record < b.second.last_record;
+    }));
+  }
+  Group& of_group = groups_[group];
+  of_group.lengths.record(tokens);
+  of_group.last_record = ++records_;
+}
+
+const LengthSample& AnswerLengths::lengths(uint32_t group) const {
+  const auto it = groups_.find(group);
+  return it != groups_.end() && it->second.lengths.size() >= kEnough ? it->second.lengths : all_;
+}
+
+int AnswerLengths::expected(uint32_t group, int max_tokens) const {
+  const LengthSample& known = lengths(group);
+  int length = known.quantile(kExpectedQuantile);
+  if (known.size() < kEnough) length = std::max(length, kPrior);
+  return std::min(length, max_tokens);
+}
+
+}  // namespace batchwright
