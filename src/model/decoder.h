@@ -94,11 +94,17 @@ class Decoder final : public Model {
   };
 
   // Rows of one group that meet one KV head.
-  struct AttentionItem {
+  struct AttentionPart {
     const AttentionGroup* group;
     int kv_head;
     int first_row;
     int row_count;
+  };
+  // Parts that don't wait for each other. A worker takes several small ones at once, so that it knows whose pages it
+  // needs next.
+  struct AttentionRound {
+    std::vector<AttentionPart> parts;
+    std::vector<size_t> item_begins;  // items are [item_begins[i], item_begins[i + 1]) of the parts
   };
 
   struct Worker {
@@ -131,6 +137,8 @@ class Decoder final : public Model {
   int64_t row_items(const Stage& stage, int round) const;
   Rows rows_of_item(int64_t item) const;
   int64_t product_items(const Stage& stage, int round) const;
+  void plan_attention(const std::vector<AttentionGroup>& groups, AttentionRound& round);
+  int64_t part_work(const AttentionPart& part) const;
   int attention_rounds(const Stage& stage) const;
   int64_t attention_items(const Stage& stage, int round) const;
   int64_t final_items(const Stage& stage, int round) const;
@@ -143,6 +151,7 @@ class Decoder final : public Model {
   void run_product(const Stage& stage, int round, int64_t item, int worker);
   void run_rope(const Stage& stage, int round, int64_t item, int worker);
   void run_attention(const Stage& stage, int round, int64_t item, int worker);
+  void run_attention_part(int layer, const AttentionPart& part, const AttentionPart* next, int worker);
   void run_attention_output(const Stage& stage, int round, int64_t item, int worker);
   void run_ffn_norm(const Stage& stage, int round, int64_t item, int worker);
   void run_gate_up(const Stage& stage, int round, int64_t item, int worker);
@@ -197,8 +206,8 @@ class Decoder final : public Model {
   const Step* step_ = nullptr;
   const FullLogits* consumer_ = nullptr;
   int rows_now_ = 0;
-  std::vector<std::vector<std::vector<AttentionItem>>> attention_items_;  // [class][level]
-  std::vector<int> argmax_rows_;                                          // indices into step.logits
+  std::vector<std::vector<AttentionRound>> attention_rounds_;  // [class][level]
+  std::vector<int> argmax_rows_;                               // indices into step.logits
   std::vector<int> full_rows_;
   ForwardResult result_;
 };

@@ -138,6 +138,7 @@ attention::Task plain_task(const AttentionArgs& args) {
           .q_stride = args.q_stride,
           .blocks = args.blocks.data(),
           .block_count = static_cast<int64_t>(args.blocks.size()),
+          .after = args.after,
           .first_block = args.first_block,
           .state = args.state,
           .state_heads = args.state_heads,

@@ -57,6 +57,8 @@ struct AttentionArgs {
   // Blocks first_block, first_block + 1, ... of that KV head: each points to kv_head_block_bytes.
   std::span<const void* const> blocks;
   int first_block = 0;
+  // The block that this worker will probably need after them: it is brought nearer. May be null.
+  const void* after = nullptr;
 
   // State of (row, head): state + (row * state_heads + head) * attention_state_floats(dim). Continued, not reset.
   float* state = nullptr;

@@ -320,14 +320,20 @@ void attend_block(const Task& task, const void* block, const void* next, int64_t
       V::store(converted + i, V::load(from + i));
     values = converted;
   }
-  // The first tile brings the next block nearer; a converted block was read in order, which the hardware foresees.
-  int64_t ahead = values == block || halves != nullptr
-                      ? static_cast<int64_t>(reinterpret_cast<uintptr_t>(next) - reinterpret_cast<uintptr_t>(block))
-                      : 0;
+  // The first tile brings the next block nearer, as it reads this one; where this one was converted, each tile does for
+  // a part of it.
+  const bool is_converted = values != block && halves == nullptr;
+  int64_t ahead =
+      is_converted ? 0 : static_cast<int64_t>(reinterpret_cast<uintptr_t>(next) - reinterpret_cast<uintptr_t>(block));
+  const int64_t block_bytes = is_converted && next != block ? 4 * int64_t{kPositions} * task.dim : 0;
+  int64_t fetched = 0;
 
   Tile tile;
   const auto flush = [&] {
     if (tile.count == 0) return;
+    for (const int64_t end = fetched + block_bytes / tiles; fetched < end; fetched += 64) {
+      _mm_prefetch(static_cast<const char*>(next) + fetched, _MM_HINT_T1);
+    }
     if (halves != nullptr) {
       attend<V, true>(task, halves, tile, ahead);
     } else if (ahead != 0) {
@@ -358,8 +364,9 @@ void attend_block(const Task& task, const void* block, const void* next, int64_t
 template <class V>
 void run(const Task& task) {
   for (int64_t b = 0; b < task.block_count; ++b) {
-    const int64_t next = b + 1 < task.block_count ? b + 1 : b;
-    attend_block<V>(task, task.blocks[b], task.blocks[next], (task.first_block + b) * kPositions);
+    const void* const after = task.after != nullptr ? task.after : task.blocks[b];
+    const void* const next = b + 1 < task.block_count ? task.blocks[b + 1] : after;
+    attend_block<V>(task, task.blocks[b], next, (task.first_block + b) * kPositions);
   }
 }
 

@@ -27,6 +27,7 @@ struct Task {
   int64_t q_stride;
   const void* const* blocks;
   int64_t block_count;
+  const void* after;
   int first_block;
   float* state;
   int state_heads;
