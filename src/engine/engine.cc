@@ -299,6 +299,7 @@ void EngineImpl::start_choice(RequestState& state, int choice) {
   spec.full_logits = own.needs_logits();
   spec.prompt_logits_from = scored ? 0 : -1;
   spec.reused_tokens = reused_by_own(request);
+  spec.most_tokens = limit - static_cast<int>(begun.size());
   spec.expected_tokens =
       std::min(limit, request.expected_tokens < 0 ? limit : request.expected_tokens) - static_cast<int>(begun.size());
   const int64_t sequence = scheduler_->add(std::move(spec));

@@ -158,6 +158,7 @@ void Simulation::start_choice(RowState& state, int choice) {
   const bool is_last = choice + 1 == row.choices && row.scored_paths == 0;
   spec.reused_tokens = as_int(is_last ? row.reused_tokens : row.prompt_tokens);
   spec.expected_tokens = expected_tokens(row);
+  spec.most_tokens = as_int(row.max_tokens);
   sequences_.emplace(scheduler_.add(std::move(spec)), SequenceState{&state});
   ++state.open;
   result_.prompt_tokens += row.prompt_tokens;

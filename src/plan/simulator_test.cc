@@ -50,10 +50,10 @@ TEST(Simulator, WhatIsCommonIsComputedOnce) {
     row.answer_tokens = row.answer_runs = 2;
   }
   rows[1].common_tokens = 150;
-  rows[2].common_tokens = 130;
+  rows[2].common_tokens = 140;
   rows[0].reused_tokens = 150;
-  rows[1].reused_tokens = 130;
-  EXPECT_EQ(simulate(rows, plain_options(100), plain_model()).prompt_tokens_computed, 200 + 50 + 70);
+  rows[1].reused_tokens = 140;
+  EXPECT_EQ(simulate(rows, plain_options(100), plain_model()).prompt_tokens_computed, 200 + 50 + 60);
   SimulationOptions apart = plain_options(100);
   apart.share_prefixes = false;
   EXPECT_EQ(simulate(rows, apart, plain_model()).prompt_tokens_computed, 600);

@@ -10,7 +10,7 @@ namespace batchwright {
 namespace {
 
 constexpr size_t kGroupTokens = kPagePositions / 2;
-constexpr double kExpectedQuantile = 0.95;
+constexpr double kExpectedQuantile = 0.8;
 
 }  // namespace
 

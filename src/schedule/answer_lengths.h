@@ -38,9 +38,10 @@ class LengthSample {
 };
 
 // The past of a Past-Future scheduler (Gong et al., LightLLM, ASPLOS 2025): of the last answers, the length that one in
-// twenty exceeds. The first that end are the short ones; so until kEnough have ended no answer is expected to be
-// shorter than kPrior. A group of which kEnough have ended is judged by its own answers, others by all. What comes out
-// decides how many rows run at once, never what they say.
+// five exceeds. Of those that do the scheduler knows by and by (SequenceSpec::most_tokens); more caution leaves memory
+// empty, and less makes too many wait (plan/admission_test.cc). The first that end are the short ones; so until kEnough
+// have ended no answer is expected to be shorter than kPrior. A group of which kEnough have ended is judged by its own
+// answers, others by all. What comes out decides how many rows run at once, never what they say.
 //
 // Of kGroupsMax groups the lengths are kept, whatever the job: those of the group of which nothing has ended for the
 // longest time give way. Not thread-safe.

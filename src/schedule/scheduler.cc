@@ -22,6 +22,16 @@ Scheduler::Scheduler(const SchedulerOptions& options, PageCache& cache) : option
   }
 }
 
+int Scheduler::Sequence::growth() const {
+  const int generated = size() - known_length;
+  int64_t expected = spec.expected_tokens;
+  if (expected > 0) {
+    while (expected < generated + 1 && expected < spec.most_tokens) expected *= 2;
+    expected = std::min<int64_t>(expected, std::max(spec.most_tokens, spec.expected_tokens));
+  }
+  return static_cast<int>(std::max<int64_t>(0, expected - generated - 1));
+}
+
 int64_t Scheduler::add(SequenceSpec spec) {
   BATCHWRIGHT_CHECK(!spec.prompt.empty());
   auto s = std::make_unique<Sequence>();
@@ -238,9 +248,16 @@ void Scheduler::plan_decodes() {
   for (Sequence* s : running_) {
     if (s->remaining() == 1 && !s->held_back) batch_.push_back(s);
   }
+  without_page_.clear();
   for (Sequence* s : batch_) {
+    if (add_run(*s, 1) == 0) without_page_.push_back(s);
+  }
+  if (without_page_.empty()) return;
+  out_of_pages_ = true;
+  // Mostly somebody ends before long, and to compute a sequence again costs more than the steps that it loses.
+  if (2 * without_page_.size() <= batch_.size()) return;
+  for (Sequence* s : without_page_) {
     if (!s->runs) continue;  // given up for an older one
-    if (budget_ == 0) return;
     while (reserve(*s, 1) == 0 && preempt_youngest_after(s->id)) {
     }
     if (add_run(*s, 1) == 0 && running_.size() > 1) preempt(*s);

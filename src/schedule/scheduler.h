@@ -39,6 +39,10 @@ struct SequenceSpec {
   // Tokens that are expected to be generated, by which memory is planned. With too few of them sequences may have to
   // give up their pages, with too many fewer run at once.
   int expected_tokens = 0;
+  // That can be generated at most. Who outlives what was expected of it is expected to reach twice as many, and twice
+  // as many again, up to these: lengths have heavy tails. With fewer than expected_tokens: any token more may be the
+  // last.
+  int most_tokens = 0;
 };
 
 // A step holds decode tokens first, then prefill chunks in order of age, under one token budget (Sarathi-Serve, Agrawal
@@ -46,8 +50,9 @@ struct SequenceSpec {
 // (schedule/future_memory.h); pages that are awaited by sequences still to come count as taken. Where sequences drift
 // apart - a long prompt takes many steps -, those with the most before them pause, their pages kept, until the others
 // can end for certain. So nobody gives up a page as long as nobody generates more than expected. Where pages run out
-// all the same, the youngest sequence gives up its own and is computed again - which by the arithmetic's rules gives
-// the same bits. Every sequence ends, provided that one alone fits.
+// all the same, those that need one wait until others end; and where that would be most of those that decode, the
+// youngest sequence gives up its own and is computed again - which by the arithmetic's rules gives the same bits. Every
+// sequence ends, provided that one alone fits.
 //
 // Of a page that begins like another running sequence's the beginning is copied, so that nothing but what a sequence
 // has alone is computed for it, wherever pages end.
@@ -109,7 +114,7 @@ class Scheduler {
     int size() const { return static_cast<int>(tokens.size()); }
     int remaining() const { return size() - computed; }
     // Positions that are expected to be computed beyond those known: the last token generated never is.
-    int growth() const { return std::max(0, spec.expected_tokens - (size() - known_length) - 1); }
+    int growth() const;
   };
 
   Sequence& at(int64_t id) { return *sequences_.at(id); }
@@ -153,6 +158,7 @@ class Scheduler {
 
   // Memory that is used again from step to step.
   std::vector<Sequence*> batch_;
+  std::vector<Sequence*> without_page_;
   std::vector<std::pair<int, FutureSequence>> by_growth_;
   std::vector<FutureSequence> future_;
   std::vector<RunPages> run_pages_;
