@@ -16,12 +16,14 @@ constexpr int64_t kStepsBetweenStops = 256;
 
 int as_int(uint32_t count) { return static_cast<int>(count); }
 
-// Prompts that begin alike as the rows say, and nowhere else: each row brings a token of its own for all that the row
-// before it does not have.
-class PromptMaker {
+// Texts that begin alike as the rows say, and nowhere else: each row, and each of its sequences, brings a token of its
+// own for all that it has alone.
+class TextMaker {
  public:
-  std::vector<TokenId> next(const SimulatedRow& row) {
-    const TokenId own = next_own_++;
+  TokenId own_token() { return static_cast<TokenId>(next_own_++ & INT32_MAX); }
+
+  std::vector<TokenId> prompt(const SimulatedRow& row) {
+    const TokenId own = own_token();
     const size_t length = std::max<uint32_t>(row.prompt_tokens, 1);
     if (!row.is_shared) return std::vector<TokenId>(length, own);
     last_.resize(std::min<size_t>({row.common_tokens, last_.size(), length}));
@@ -31,7 +33,7 @@ class PromptMaker {
 
  private:
   std::vector<TokenId> last_;
-  TokenId next_own_ = 0;
+  uint32_t next_own_ = 0;
 };
 
 SchedulerOptions scheduler_options(const SimulationOptions& options) {
@@ -68,6 +70,7 @@ class Simulation {
   };
   struct SequenceState {
     RowState* row = nullptr;
+    TokenId token = 0;  // of its answer
     bool is_path = false;
     uint32_t runs = 0;  // forward passes that gave it tokens
     int reached = 0;    // positions that were computed or found so far
@@ -92,7 +95,7 @@ class Simulation {
   const CostModel& model_;
   PageCache cache_;
   Scheduler scheduler_;
-  PromptMaker prompts_;
+  TextMaker texts_;
   AnswerLengths lengths_;
   std::unordered_map<const SimulatedRow*, std::unique_ptr<RowState>> in_flight_;
   std::unordered_map<int64_t, SequenceState> sequences_;
@@ -122,7 +125,7 @@ void Simulation::submit(const SimulatedRow& row) {
   auto state = std::make_unique<RowState>();
   RowState& kept = *state;
   kept.row = &row;
-  kept.prompt = prompts_.next(row);
+  kept.prompt = texts_.prompt(row);
   kept.first_step = result_.steps;
   in_flight_.emplace(&row, std::move(state));
   for (int choice = 0; choice < row.choices; ++choice) start_choice(kept, choice);
@@ -159,7 +162,7 @@ void Simulation::start_choice(RowState& state, int choice) {
   spec.reused_tokens = as_int(is_last ? row.reused_tokens : row.prompt_tokens);
   spec.expected_tokens = expected_tokens(row);
   spec.most_tokens = as_int(row.max_tokens);
-  sequences_.emplace(scheduler_.add(std::move(spec)), SequenceState{&state});
+  sequences_.emplace(scheduler_.add(std::move(spec)), SequenceState{&state, texts_.own_token()});
   ++state.open;
   result_.prompt_tokens += row.prompt_tokens;
 }
@@ -169,14 +172,13 @@ void Simulation::start_paths(RowState& state) {
   while (state.paths_started < row.scored_paths && state.paths_open < options_.max_batch) {
     SequenceSpec spec;
     spec.prompt = state.prompt;
-    // No path begins like another or like a choice.
-    spec.prompt.insert(spec.prompt.end(), std::max<size_t>(row.scored_path_tokens, 1), -2 - state.paths_started);
+    spec.prompt.insert(spec.prompt.end(), std::max<size_t>(row.scored_path_tokens, 1), texts_.own_token());
     spec.answer_tokens = static_cast<int>(spec.prompt.size() - state.prompt.size());
     spec.full_logits = true;
     spec.prompt_logits_from = static_cast<int>(state.prompt.size());
     ++state.paths_started;
     spec.reused_tokens = as_int(state.paths_started == row.scored_paths ? row.reused_tokens : row.prompt_tokens);
-    sequences_.emplace(scheduler_.add(std::move(spec)), SequenceState{&state, true});
+    sequences_.emplace(scheduler_.add(std::move(spec)), SequenceState{&state, 0, true});
     ++state.open;
     ++state.paths_open;
   }
@@ -278,12 +280,15 @@ void Simulation::collect(const Step& step) {
 bool Simulation::hand_on(int64_t sequence, SequenceState& s) {
   const uint64_t tokens = s.row->row->answer_tokens;
   const uint64_t runs = std::min<uint64_t>(s.row->row->answer_runs, tokens);
-  if (runs == 0) return true;
+  if (runs == 0) {
+    result_.generated_tokens += static_cast<int64_t>(tokens);
+    return true;
+  }
   const uint64_t before = tokens * s.runs / runs;
   const uint64_t after = tokens * ++s.runs / runs;
   result_.generated_tokens += static_cast<int64_t>(after - before);
   if (s.runs == runs) return true;
-  appended_.assign(after - before, -1);
+  appended_.assign(after - before, s.token);
   scheduler_.append(sequence, appended_);
   return false;
 }

@@ -1,6 +1,7 @@
 #include "schedule/answer_lengths.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include "base/hash.h"
@@ -11,6 +12,9 @@ namespace {
 
 constexpr size_t kGroupTokens = kPagePositions / 2;
 constexpr double kExpectedQuantile = 0.8;
+
+// Exact, and so are sums of so many, below some millions of tokens.
+double square(int tokens) { return static_cast<double>(tokens) * tokens; }
 
 }  // namespace
 
@@ -27,16 +31,24 @@ void LengthSample::record(int tokens) {
     ring_.push_back(tokens);
   } else {
     sum_ -= ring_[next_];
+    sum_of_squares_ -= square(ring_[next_]);
     sorted_.erase(std::lower_bound(sorted_.begin(), sorted_.end(), ring_[next_]));
     ring_[next_] = tokens;
     next_ = (next_ + 1) % kRemembered;
   }
   sum_ += tokens;
+  sum_of_squares_ += square(tokens);
   sorted_.insert(std::upper_bound(sorted_.begin(), sorted_.end(), tokens), tokens);
 }
 
 double LengthSample::mean() const {
   return sorted_.empty() ? 0 : static_cast<double>(sum_) / static_cast<double>(sorted_.size());
+}
+
+double LengthSample::deviation() const {
+  if (sorted_.empty()) return 0;
+  const double own = mean();
+  return std::sqrt(std::max(0.0, sum_of_squares_ / static_cast<double>(sorted_.size()) - own * own));
 }
 
 int LengthSample::at(size_t begin, double q) const {
@@ -64,9 +76,14 @@ void AnswerLengths::record(uint32_t group, int tokens) {
   of_group.last_record = ++records_;
 }
 
-const LengthSample& AnswerLengths::lengths(uint32_t group) const {
+const LengthSample* AnswerLengths::own_lengths(uint32_t group) const {
   const auto it = groups_.find(group);
-  return it != groups_.end() && it->second.lengths.size() >= kEnough ? it->second.lengths : all_;
+  return it != groups_.end() && it->second.lengths.size() >= kEnough ? &it->second.lengths : nullptr;
+}
+
+const LengthSample& AnswerLengths::lengths(uint32_t group) const {
+  const LengthSample* const own = own_lengths(group);
+  return own != nullptr ? *own : all_;
 }
 
 int AnswerLengths::expected(uint32_t group, int max_tokens) const {

@@ -23,6 +23,7 @@ class LengthSample {
   void record(int tokens);
   size_t size() const { return sorted_.size(); }
   double mean() const;
+  double deviation() const;  // standard
   // The length that a share of 1 - q exceeds, 0 <= q <= 1; 0 where nothing is known.
   int quantile(double q) const;
   // The same among those longer than `tokens`; `tokens` where there is none.
@@ -35,6 +36,7 @@ class LengthSample {
   std::vector<int> ring_;  // in order of time from next_ on, once it is full
   size_t next_ = 0;
   int64_t sum_ = 0;
+  double sum_of_squares_ = 0;
 };
 
 // The past of a Past-Future scheduler (Gong et al., LightLLM, ASPLOS 2025): of the last answers, the length that one in
@@ -58,6 +60,8 @@ class AnswerLengths {
   // What is known of the group's answers: its own where they are enough, otherwise all.
   const LengthSample& lengths(uint32_t group) const;
   const LengthSample& all() const { return all_; }
+  // Null where they are not enough.
+  const LengthSample* own_lengths(uint32_t group) const;
 
  private:
   struct Group {

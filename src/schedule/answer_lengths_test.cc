@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -88,6 +89,9 @@ TEST(AnswerLengths, QuantilesAreThoseOfTheLastAnswers) {
     double sum = 0;
     for (const int length : sorted) sum += length;
     EXPECT_DOUBLE_EQ(sample.mean(), sum / static_cast<double>(sorted.size()));
+    double squares = 0;
+    for (const int length : sorted) squares += (length - sample.mean()) * (length - sample.mean());
+    EXPECT_NEAR(sample.deviation(), std::sqrt(squares / static_cast<double>(sorted.size())), 1e-6);
     EXPECT_EQ(sample.quantile(1), sorted.back());
     EXPECT_EQ(sample.quantile(0), sorted.front());
     for (const double q : {0.1, 0.5, 0.9}) {

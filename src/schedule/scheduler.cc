@@ -22,14 +22,12 @@ Scheduler::Scheduler(const SchedulerOptions& options, PageCache& cache) : option
   }
 }
 
-int Scheduler::Sequence::growth() const {
+int Scheduler::Sequence::growth_beyond() const {
+  if (spec.expected_tokens <= 0) return 0;
   const int generated = size() - known_length;
   int64_t expected = spec.expected_tokens;
-  if (expected > 0) {
-    while (expected < generated + 1 && expected < spec.most_tokens) expected *= 2;
-    expected = std::min<int64_t>(expected, std::max(spec.most_tokens, spec.expected_tokens));
-  }
-  return static_cast<int>(std::max<int64_t>(0, expected - generated - 1));
+  while (expected <= generated) expected *= 2;
+  return std::max(0, static_cast<int>(std::min<int64_t>(expected, spec.most_tokens)) - generated - 1);
 }
 
 int64_t Scheduler::add(SequenceSpec spec) {
@@ -102,8 +100,11 @@ const Step& Scheduler::plan() {
   out_of_pages_ = false;
   preempted_.clear();
   for (Sequence* s : running_) s->run = -1;
-  if (!is_plenty()) release_leaving();
-  hold_back();
+  for (Sequence* s : running_) s->held_back = false;
+  if (!is_plenty()) {
+    release_leaving();
+    hold_back();
+  }
   if (options_.prefill_first) {
     plan_prefills();
     admit();
@@ -196,7 +197,6 @@ bool Scheduler::peak_fits(Sequence* candidate, std::span<Sequence* const> steppe
 
 // Where not all that run may go on together and still end for certain, those with the least before them do.
 void Scheduler::hold_back() {
-  for (Sequence* s : running_) s->held_back = false;
   if (fits(nullptr, 1)) return;
   batch_.clear();
   for (Sequence* s : running_) {

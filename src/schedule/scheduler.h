@@ -114,7 +114,11 @@ class Scheduler {
     int size() const { return static_cast<int>(tokens.size()); }
     int remaining() const { return size() - computed; }
     // Positions that are expected to be computed beyond those known: the last token generated never is.
-    int growth() const;
+    int growth() const {
+      const int left = spec.expected_tokens - (size() - known_length) - 1;
+      return left >= 0 ? left : growth_beyond();
+    }
+    int growth_beyond() const;  // what was expected
   };
 
   Sequence& at(int64_t id) { return *sequences_.at(id); }
