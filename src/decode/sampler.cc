@@ -128,7 +128,15 @@ void keep_filtered(const SamplingParams& params, const Pool& pool, int vocabular
   cumulative.resize(std::clamp<size_t>(kept, 1, cumulative.size()));
 }
 
+bool has_penalties(const SamplingParams& params) {
+  return params.repetition_penalty != 1.0F || params.presence_penalty != 0.0F || params.frequency_penalty != 0.0F;
+}
+
 }  // namespace
+
+bool sampling_needs_logits(const SamplingParams& params, int top_logprobs) {
+  return params.temperature != 0.0F || top_logprobs >= 0 || has_penalties(params) || !params.logit_bias.empty();
+}
 
 Sampler::Sampler(const SamplingParams& params, int choice, std::span<const TokenId> prompt, int vocabulary_size,
                  int top_logprobs, const RowKernels& kernels)
@@ -137,8 +145,7 @@ Sampler::Sampler(const SamplingParams& params, int choice, std::span<const Token
       choice_(static_cast<uint32_t>(choice)),
       vocabulary_size_(vocabulary_size),
       top_logprobs_(top_logprobs),
-      has_penalties_(params.repetition_penalty != 1.0F || params.presence_penalty != 0.0F ||
-                     params.frequency_penalty != 0.0F) {
+      has_penalties_(has_penalties(params)) {
   if (params.repetition_penalty != 1.0F) {
     for (const TokenId token : prompt) seen_.try_emplace(token, 0);
   }
@@ -149,7 +156,7 @@ bool Sampler::changes_logits(std::span<const TokenId> suppressed) const {
 }
 
 bool Sampler::needs_logits(std::span<const TokenId> suppressed) const {
-  return params_.temperature != 0.0F || top_logprobs_ >= 0 || changes_logits(suppressed);
+  return sampling_needs_logits(params_, top_logprobs_) || !suppressed.empty();
 }
 
 bool Sampler::is_filtered() const {

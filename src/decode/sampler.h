@@ -55,6 +55,10 @@ struct SamplerScratch {
   std::vector<uint32_t> histogram;
 };
 
+// False where the largest logit alone decides, tokens that are suppressed apart: greedy without bias, penalties and
+// log-probabilities (top_logprobs as in Request).
+bool sampling_needs_logits(const SamplingParams& params, int top_logprobs);
+
 // Chooses the tokens of one choice of one request. Not thread-safe; different samplers are independent of each other.
 class Sampler {
  public:
@@ -63,8 +67,8 @@ class Sampler {
   Sampler(const SamplingParams& params, int choice, std::span<const TokenId> prompt, int vocabulary_size,
           int top_logprobs, const RowKernels& kernels);
 
-  // False where the largest logit alone decides, so that the row need not be kept: greedy without bias, penalties,
-  // suppressed tokens and log-probabilities. Then sample_argmax() gives what sample() would.
+  // False where sampling_needs_logits() is and nothing is suppressed: then the row need not be kept, and
+  // sample_argmax() gives what sample() would.
   bool needs_logits(std::span<const TokenId> suppressed) const;
 
   // The token at `position` (its index in the sequence, prompt included). `logits`: one row over the whole vocabulary,

@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "cache/page_cache.h"
 #include "decode/logprobs.h"
+#include "engine/engine_outline.h"
 #include "engine/kv_pages.h"
 #include "engine/request_check.h"
 #include "engine/scoring.h"
@@ -29,13 +30,8 @@
 namespace batchwright {
 namespace {
 
-constexpr int kMaxThreads = 1024;
-constexpr int kMaxBatch = 1 << 16;
-constexpr int kMaxBatchTokens = 1 << 20;
-// Where nobody says: buffers for so many rows.
+// Of steps where nobody says: buffers for so many rows are there to be measured with.
 constexpr int kDefaultBatchTokens = 512;
-// A measured budget is never below: prompts in smaller pieces would read their pages too often.
-constexpr int kBudgetMin = 128;
 
 // Request::reused_tokens for a sequence after which others of the same request come.
 int reused_by_own(const Request& request) {
@@ -136,17 +132,9 @@ class EngineImpl final : public Engine {
 };
 
 Status EngineImpl::resolve_options(const EngineOptions& options) {
-  options_ = options;
-  BATCHWRIGHT_ASSIGN_OR_RETURN(isa_, select_isa(options.isa));
-  options_.isa = isa_name(isa_);
-  if (options_.threads == 0) options_.threads = usable_cpus();
-  BATCHWRIGHT_RETURN_IF_ERROR(check_range("threads", options_.threads, 1, kMaxThreads));
-  BATCHWRIGHT_RETURN_IF_ERROR(check_range("max_batch", options_.max_batch, 1, kMaxBatch));
-  budget_is_free_ = options_.max_batch_tokens == 0;
-  if (budget_is_free_) options_.max_batch_tokens = kDefaultBatchTokens;
-  BATCHWRIGHT_RETURN_IF_ERROR(check_range("max_batch_tokens", options_.max_batch_tokens, 1, kMaxBatchTokens));
-  options_.max_batch_tokens = std::max(options_.max_batch_tokens, options_.max_batch);
-  BATCHWRIGHT_RETURN_IF_ERROR(check_range("context_length", options_.context_length, 0, 1 << 24));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(options_, resolve_engine_options(options));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(isa_, select_isa(options_.isa));
+  budget_is_free_ = options.max_batch_tokens == 0;
   return {};
 }
 
@@ -606,8 +594,8 @@ Status EngineImpl::calibrate(const CalibrationOptions& options) {
   const std::string key =
       calibration_key(processor_name(), options_.isa, options_.threads, info_.hash, options_.kv_format);
   Status status = costs_.calibrate(*model_, *cache_, key, limits, options);
-  if (const auto budget = costs_.token_budget(kDefaultBatchTokens); budget && budget_is_free_) {
-    options_.max_batch_tokens = std::max(options_.max_batch, std::clamp(*budget, kBudgetMin, kDefaultBatchTokens));
+  if (costs_.decides() && budget_is_free_) {
+    options_.max_batch_tokens = measured_batch_tokens(*costs_.model(), options_.max_batch);
     scheduler_->set_max_batch_tokens(options_.max_batch_tokens);
   }
   return status;

@@ -42,11 +42,6 @@ Status StepCosts::learn(Model& model, PageCache& cache, const std::string& key, 
   return decides_ ? store.save(key, *model_) : Status();
 }
 
-std::optional<int> StepCosts::token_budget(int tokens_max) const {
-  if (!decides_) return std::nullopt;
-  return model_->token_budget(tokens_max);
-}
-
 double StepCosts::check(double predicted, double seconds) {
   const double expected = check_.corrected(predicted);
   check_.record(predicted, seconds);

@@ -25,9 +25,8 @@ class StepCosts {
 
   // Null before anything was learned.
   const CostModel* model() const { return model_ ? &*model_ : nullptr; }
-  // Tokens of a step beyond which it gains nothing, up to tokens_max. None where what was learned is not good enough to
-  // decide by: other programs used the machine.
-  std::optional<int> token_budget(int tokens_max) const;
+  // Whether what was learned is good enough to decide by: no other programs used the machine.
+  bool decides() const { return decides_; }
 
   // Of the step, by the model alone; 0 without one.
   double predict(const Step& step) const { return model_ ? model_->seconds(step) : 0; }

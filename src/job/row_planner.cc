@@ -153,6 +153,7 @@ void RowPlanner::prepare(const std::vector<uint32_t>& rows, size_t begin, std::v
         to.work.prompt_tokens = UINT32_MAX;
         continue;
       }
+      if (options_.look) options_.look(*fed);
       auto* const prepared = std::get_if<PreparedRequest>(&fed->outcome);
       if (prepared == nullptr) continue;  // an error row: nothing to compute
       Request& request = prepared->request;

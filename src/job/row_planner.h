@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "base/file_system.h"
 #include "base/hash.h"
+#include "job/fed_row.h"
 #include "job/row_index.h"
 #include "job/saved_plan.h"
 #include "protocol/prepare_request.h"
@@ -23,6 +25,8 @@ struct RowPlannerOptions {
   bool file_order = false;  // the rows run as they stand in the file, and none is tokenised twice
   // Rows that are ordered together. Larger jobs run window by window.
   int64_t window_rows = int64_t{1} << 20;
+  // Sees each row that is read for the order, from several threads at once; may be empty.
+  std::function<void(const FedRow&)> look;
 };
 
 struct PlannedRow {

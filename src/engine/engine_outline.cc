@@ -1,0 +1,113 @@
+#include "engine/engine_outline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "engine/calibration.h"
+#include "engine/kv_pages.h"
+#include "engine/request_check.h"
+#include "formats/gguf.h"
+#include "platform/cpu.h"
+#include "platform/posix_file_system.h"
+#include "text/vocabulary_gguf.h"
+
+namespace batchwright {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+constexpr int kMaxBatch = 1 << 16;
+constexpr int kMaxBatchTokens = 1 << 20;
+// Where nobody says: buffers for so many rows.
+constexpr int kDefaultBatchTokens = 512;
+// A measured budget is never below: prompts in smaller pieces would read their pages too often.
+constexpr int kBudgetMin = 128;
+
+}  // namespace
+
+size_t EngineOutline::kv_bytes_total() const {
+  size_t bytes = 0;
+  for (size_t c = 0; c < page_classes.size(); ++c) bytes += static_cast<size_t>(page_classes[c].pages) * page_bytes[c];
+  return bytes;
+}
+
+Result<EngineOptions> resolve_engine_options(const EngineOptions& options) {
+  EngineOptions resolved = options;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const Isa isa, select_isa(options.isa));
+  resolved.isa = isa_name(isa);
+  if (resolved.threads == 0) resolved.threads = usable_cpus();
+  BATCHWRIGHT_RETURN_IF_ERROR(check_range("threads", resolved.threads, 1, kMaxThreads));
+  BATCHWRIGHT_RETURN_IF_ERROR(check_range("max_batch", resolved.max_batch, 1, kMaxBatch));
+  if (resolved.max_batch_tokens == 0) resolved.max_batch_tokens = kDefaultBatchTokens;
+  BATCHWRIGHT_RETURN_IF_ERROR(check_range("max_batch_tokens", resolved.max_batch_tokens, 1, kMaxBatchTokens));
+  resolved.max_batch_tokens = std::max(resolved.max_batch_tokens, resolved.max_batch);
+  BATCHWRIGHT_RETURN_IF_ERROR(check_range("context_length", resolved.context_length, 0, 1 << 24));
+  return resolved;
+}
+
+int measured_batch_tokens(const CostModel& model, int max_batch) {
+  return std::max(max_batch, std::clamp(model.token_budget(kDefaultBatchTokens), kBudgetMin, kDefaultBatchTokens));
+}
+
+Result<std::vector<PageClassSpec>> resolve_pages(const ModelShape& shape, EngineOptions& options) {
+  if (options.context_length == 0) options.context_length = shape.context_length;
+  if (options.context_length > shape.context_length) {
+    return invalid_argument(fmt::format("context_length is {}; the model was trained for {}", options.context_length,
+                                        shape.context_length));
+  }
+  if (options.kv_memory_bytes == 0) options.kv_memory_bytes = available_memory_bytes() / 2;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<int32_t> pages,
+                               plan_kv_pages(shape, options.kv_format, options.kv_memory_bytes, options.context_length,
+                                             options.max_batch, options.max_batch_tokens));
+  std::vector<PageClassSpec> specs;
+  const std::vector<PageClass> classes = page_classes(shape);
+  for (size_t c = 0; c < classes.size(); ++c) specs.push_back({classes[c].window, pages[c]});
+  return specs;
+}
+
+Result<EngineOutline> read_engine_outline(const std::string& path, const EngineOptions& options,
+                                          const std::string& cache_folder) {
+  EngineOutline outline;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.options, resolve_engine_options(options));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.shape, read_model_shape(file));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.vocabulary, load_vocabulary(file));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.tokenizer, Tokenizer::create(outline.vocabulary));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const std::string_view chat_template, file.string_or("tokenizer.chat_template", ""));
+  for (const GgufTensor& tensor : file.tensors()) {
+    outline.info.parameters += tensor.elements();
+    outline.weight_bytes += tensor.data.size();
+  }
+  // Before the pages: the weights will take their part of what is free.
+  EngineOptions& resolved = outline.options;
+  if (resolved.kv_memory_bytes == 0) {
+    const size_t free = available_memory_bytes();
+    resolved.kv_memory_bytes = (free - std::min(free, outline.weight_bytes)) / 2;
+  }
+  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.page_classes, resolve_pages(outline.shape, resolved));
+  for (const PageClass& page_class : page_classes(outline.shape)) {
+    outline.page_bytes.push_back(page_bytes(outline.shape, page_class, resolved.kv_format));
+  }
+  ModelInfo& info = outline.info;
+  info.path = path;
+  info.architecture = outline.shape.architecture;
+  info.name = outline.shape.name;
+  info.file_bytes = file.file_bytes();
+  info.hash = file.hash();
+  info.context_length = resolved.context_length;
+  info.vocabulary_size = outline.shape.vocabulary;
+  info.chat_template = std::string(chat_template);
+  const auto files = posix_file_system();
+  const CalibrationStore store(*files, cache_folder);
+  outline.cost_model =
+      store.load(calibration_key(processor_name(), resolved.isa, resolved.threads, info.hash, resolved.kv_format));
+  if (outline.cost_model && options.max_batch_tokens == 0) {
+    resolved.max_batch_tokens = measured_batch_tokens(*outline.cost_model, resolved.max_batch);
+  }
+  return outline;
+}
+
+}  // namespace batchwright

@@ -1,0 +1,48 @@
+// An engine without its weights: all that planning a job needs of a model's file and of the machine.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "batchwright/engine.h"
+#include "cache/page_cache.h"
+#include "model/model_shape.h"
+#include "schedule/cost_model.h"
+#include "text/tokenizer.h"
+#include "text/vocabulary.h"
+
+namespace batchwright {
+
+struct EngineOutline {
+  EngineOptions options;  // as an engine resolves them
+  ModelInfo info;         // parameters: of all tensors
+  ModelShape shape;
+  std::shared_ptr<const Vocabulary> vocabulary;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::vector<PageClassSpec> page_classes;
+  std::vector<size_t> page_bytes;  // of each
+  size_t weight_bytes = 0;         // about, once packed
+  // What is kept of steps' costs here; with it options.max_batch_tokens is what an engine would take.
+  std::optional<CostModel> cost_model;
+
+  size_t kv_bytes_total() const;
+};
+
+// Reads the file's metadata, no tensor (but for the hash, where it is not kept). cache_folder: of
+// CalibrationOptions. Errors: those of Engine::load().
+Result<EngineOutline> read_engine_outline(const std::string& path, const EngineOptions& options,
+                                          const std::string& cache_folder);
+
+// Options with which there can be an engine: threads, isa and max_batch_tokens are set where they were left open.
+Result<EngineOptions> resolve_engine_options(const EngineOptions& options);
+
+// A step's tokens by a measured model, where options left them open.
+int measured_batch_tokens(const CostModel& model, int max_batch);
+
+// Pages for KV under the resolved options; also their context_length and kv_memory_bytes are set.
+Result<std::vector<PageClassSpec>> resolve_pages(const ModelShape& shape, EngineOptions& options);
+
+}  // namespace batchwright

@@ -1,0 +1,148 @@
+#include "job/job_survey.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <stop_token>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "job/common_beginnings.h"
+#include "job/input_file.h"
+#include "job/row_outlook.h"
+#include "job/row_planner.h"
+
+namespace batchwright {
+namespace {
+
+// Of rows that are tokenised twice, to see what neighbours have in common.
+constexpr size_t kSampleBytesMax = size_t{16} << 20;
+constexpr size_t kSampleRowsMax = 4096;
+constexpr size_t kSampleRowsMin = 256;
+
+// Takes rows as they come from the planner's threads.
+class Looker {
+ public:
+  Looker(const Vocabulary& vocabulary, int context_length, int64_t rows)
+      : outlooks_(vocabulary, context_length),
+        rows_(static_cast<size_t>(rows)),
+        is_good_(static_cast<size_t>(rows)),
+        ends_freely_(static_cast<size_t>(rows)) {}
+
+  void look(const FedRow& fed) {
+    if (const auto* const error = std::get_if<RequestError>(&fed.outcome)) return add_bad(fed.name, error->message);
+    const auto outlook = outlooks_.of(std::get<PreparedRequest>(fed.outcome).request, fed.name.row);
+    if (!outlook.ok()) return add_bad(fed.name, outlook.status().message());
+    const auto row = static_cast<size_t>(fed.name.row);
+    rows_[row] = outlook->row;
+    ends_freely_[row] = outlook->ends_freely ? 1 : 0;
+    is_good_[row] = 1;
+  }
+
+  bool is_good(int64_t row) const { return is_good_[static_cast<size_t>(row)] != 0; }
+  bool ends_freely(int64_t row) const { return ends_freely_[static_cast<size_t>(row)] != 0; }
+  const SimulatedRow& row(int64_t row) const { return rows_[static_cast<size_t>(row)]; }
+  int64_t bad_rows() const { return bad_count_; }
+  std::vector<BadRow> take_bad_rows() {
+    std::vector<BadRow> rows;
+    for (auto& [number, row] : bad_) rows.push_back(std::move(row));
+    return rows;
+  }
+
+ private:
+  void add_bad(const RowName& name, std::string message) {
+    const std::lock_guard lock(mutex_);
+    ++bad_count_;
+    bad_.emplace(name.row, BadRow{name.line, name.custom_id, std::move(message)});
+    if (bad_.size() > JobSurvey::kBadRowsShown) bad_.erase(std::prev(bad_.end()));
+  }
+
+  RowOutlooks outlooks_;
+  std::vector<SimulatedRow> rows_;
+  // Bytes: threads write to neighbours.
+  std::vector<uint8_t> is_good_;
+  std::vector<uint8_t> ends_freely_;
+  std::mutex mutex_;
+  int64_t bad_count_ = 0;
+  std::map<int64_t, BadRow> bad_;  // the first, by row
+};
+
+std::vector<TokenId> prompt_of(const RowFile& rows, const RowIndex& index, int64_t row,
+                               const ProtocolContext& context) {
+  auto fed = feed_row(rows, index, row, context);
+  if (!fed.ok()) return {};
+  auto* const prepared = std::get_if<PreparedRequest>(&fed->outcome);
+  return prepared != nullptr ? std::move(prepared->request.prompt) : std::vector<TokenId>();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<JobSurvey>> JobSurvey::open(FileSystem& files, const JobOptions& options,
+                                                   StopRequested stop_requested) {
+  std::unique_ptr<JobSurvey> survey(new JobSurvey(files, options, std::move(stop_requested)));
+  JobSurvey& s = *survey;
+  s.input_name_ = options.input == "-" ? "standard input" : options.input;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(s.input_, open_input_file(files, {options.input, "", s.stop_requested_}));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(s.format_, open_row_format(options.format, options.limits, *s.input_, s.input_name_));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(s.index_, RowIndex::build(s.row_file(), s.stop_requested_));
+  s.rows_wanted_ = options.limit > 0 ? std::min(options.limit, s.index_.size()) : s.index_.size();
+  return survey;
+}
+
+uint32_t JobSurvey::sample_rows() const {
+  size_t bytes = 0;
+  for (int64_t row = 0; row < rows_wanted_; ++row) {
+    if (index_[row].length != RowEntry::kTooLong) bytes += index_[row].length;
+  }
+  const size_t mean = bytes / static_cast<size_t>(std::max<int64_t>(1, rows_wanted_)) + 1;
+  return static_cast<uint32_t>(std::clamp(kSampleBytesMax / mean, kSampleRowsMin, kSampleRowsMax));
+}
+
+Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabulary& vocabulary,
+                                    const SurveyOptions& options) const {
+  const RowFile file = row_file();
+  std::vector<bool> is_wanted(static_cast<size_t>(index_.size()), false);
+  std::fill_n(is_wanted.begin(), rows_wanted_, true);
+  Looker looker(vocabulary, context.context_length, rows_wanted_);
+  std::stop_source stop;
+  RowPlannerOptions planning;
+  planning.threads = options.threads;
+  planning.look = [&](const FedRow& fed) {
+    if (stop_requested_ && stop_requested_()) stop.request_stop();
+    looker.look(fed);
+  };
+  SurveyedJob job;
+  std::vector<int64_t> numbers;
+  const auto add = [&](int64_t row, uint32_t common_tokens, uint32_t reused_tokens) {
+    job.rows.push_back(looker.row(row));
+    job.rows.back().common_tokens = common_tokens;
+    job.rows.back().reused_tokens = reused_tokens;
+    job.ends_freely.push_back(looker.ends_freely(row));
+    job.prompt_tokens += int64_t{job.rows.back().prompt_tokens} * job.rows.back().choices;
+    numbers.push_back(row);
+  };
+  RowPlanner planner(files_, file, index_, is_wanted, context, planning);
+  while (true) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<PlannedRow> window, planner.next(stop.get_token()));
+    if (window.empty()) break;
+    uint32_t common = 0;
+    for (const PlannedRow& planned : window) {
+      const auto reused = static_cast<uint32_t>(std::max(0, planned.reused_tokens));
+      if (looker.is_good(planned.row) && !options_.file_order) add(planned.row, common, reused);
+      common = reused;
+    }
+  }
+  if (stop.stop_requested()) return interrupted("stopped on request");
+  for (int64_t row = 0; options_.file_order && row < rows_wanted_; ++row) {
+    // What later rows begin with is not known; nothing is given back early.
+    if (looker.is_good(row)) add(row, 0, UINT32_MAX);
+  }
+  job.rows_total = rows_wanted_;
+  job.rows_bad = looker.bad_rows();
+  job.bad_rows = looker.take_bad_rows();
+  refine_common_tokens(job.rows, {options.max_batch, sample_rows()},
+                       [&](size_t i) { return prompt_of(file, index_, numbers[i], context); });
+  return job;
+}
+
+}  // namespace batchwright

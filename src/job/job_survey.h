@@ -1,0 +1,74 @@
+// A job looked at before it runs: every row checked and tokenised, and what it will ask of the machine. Nothing is
+// written.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "job/job.h"
+#include "job/row_index.h"
+#include "plan/simulator.h"
+#include "protocol/prepare_request.h"
+#include "text/vocabulary.h"
+
+namespace batchwright {
+
+struct BadRow {
+  int64_t line = 0;
+  std::optional<std::string> custom_id;
+  std::string message;  // as the errors' file would have it
+};
+
+struct SurveyedJob {
+  int64_t rows_total = 0;
+  int64_t rows_bad = 0;
+  std::vector<BadRow> bad_rows;  // the first of them
+  int64_t prompt_tokens = 0;     // of all choices
+  // Those that are right, in the order in which they run, as RowOutlook has them.
+  std::vector<SimulatedRow> rows;
+  std::vector<bool> ends_freely;  // of each
+};
+
+struct SurveyOptions {
+  int threads = 1;
+  int max_batch = 64;
+};
+
+class JobSurvey {
+ public:
+  static constexpr size_t kBadRowsShown = 5;
+
+  // Of the job's options those that say what the rows are: input, format, limits, limit, file_order. The errors are
+  // those of Job::open() that the rows cause. `files` must outlive the survey.
+  static Result<std::unique_ptr<JobSurvey>> open(FileSystem& files, const JobOptions& options,
+                                                 StopRequested stop_requested);
+
+  int64_t rows_total() const { return rows_wanted_; }
+
+  // Takes 110 bytes a row while it runs, 40 afterwards. kInterrupted once a stop is requested; kInvalidData where a row
+  // is no longer what it was.
+  Result<SurveyedJob> look(const ProtocolContext& context, const Vocabulary& vocabulary,
+                           const SurveyOptions& options) const;
+
+ private:
+  JobSurvey(FileSystem& files, const JobOptions& options, StopRequested stop_requested)
+      : files_(files), options_(options), stop_requested_(std::move(stop_requested)) {}
+
+  RowFile row_file() const { return {*input_, *format_, input_name_}; }
+  uint32_t sample_rows() const;
+
+  FileSystem& files_;
+  const JobOptions options_;
+  const StopRequested stop_requested_;
+  std::string input_name_;
+  std::unique_ptr<ReadableFile> input_;
+  std::unique_ptr<RowFormat> format_;
+  RowIndex index_;
+  int64_t rows_wanted_ = 0;
+};
+
+}  // namespace batchwright
