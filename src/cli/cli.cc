@@ -82,6 +82,7 @@ int parse_and_run(int argc, const char* const* argv) {
 
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(add_run_command(app, {argv, argv + argc}));
+  commands.push_back(add_plan_command(app));
   commands.push_back(add_verify_command(app));
   commands.push_back(add_inspect_command(app));
   commands.push_back(add_eval_command(app));

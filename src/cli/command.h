@@ -26,6 +26,7 @@ class Command {
 // Each adds its subcommand, with the object that receives its options and runs it.
 // command_line: the words that the program was started with.
 std::unique_ptr<Command> add_run_command(CLI::App& app, std::vector<std::string> command_line);
+std::unique_ptr<Command> add_plan_command(CLI::App& app);
 std::unique_ptr<Command> add_verify_command(CLI::App& app);
 std::unique_ptr<Command> add_inspect_command(CLI::App& app);
 std::unique_ptr<Command> add_eval_command(CLI::App& app);

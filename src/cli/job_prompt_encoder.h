@@ -17,7 +17,8 @@ struct JobPrompts {
   std::string template_origin;  // names that chat template in messages
 };
 
-// The engine must outlive the encoder.
-std::unique_ptr<PromptEncoder> job_prompt_encoder(const Engine& engine, const JobPrompts& prompts);
+// The tokenizer must outlive the encoder.
+std::unique_ptr<PromptEncoder> job_prompt_encoder(const ModelInfo& model, const Tokenizer& tokenizer,
+                                                  const JobPrompts& prompts);
 
 }  // namespace batchwright

@@ -17,7 +17,9 @@
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/help.h"
+#include "cli/job_flags.h"
 #include "cli/job_prompt_encoder.h"
+#include "cli/plan_job.h"
 #include "cli/progress.h"
 #include "cli/step_files.h"
 #include "cli/stop_signal.h"
@@ -31,16 +33,6 @@ namespace {
 
 double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-bool is_date(const std::string& text) {
-  constexpr std::string_view kShape = "dddd-dd-ddTdd:dd:dd";
-  if (text.size() != 10 && text.size() != kShape.size()) return false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool digit = text[i] >= '0' && text[i] <= '9';
-    if (kShape[i] == 'd' ? !digit : text[i] != kShape[i]) return false;
-  }
-  return true;
 }
 
 // A word as a shell must be given it.
@@ -82,14 +74,10 @@ class RunCommand : public Command {
  private:
   void add_files(CLI::App& command);
   void add_starts(CLI::App& command);
-  void add_tables(CLI::App& command);
-  void add_defaults(CLI::App& command);
-  void add_limits(CLI::App& command);
 
   Result<JobOutcome> run_job();
-  Status check_options();
+  int plan();
   std::vector<std::string> files_in_use() const;
-  std::string chart_title() const;
   bool speaks() const { return !quiet_ && !json_; }
   int fail(const Status& status) const;
   void print_notes(const Job& job) const;
@@ -99,21 +87,18 @@ class RunCommand : public Command {
 
   const std::vector<std::string> command_line_;
   std::unique_ptr<FileSystem> files_ = posix_file_system();
-  JobOptions job_;
+  JobFlags flags_;
+  JobOptions& job_ = flags_.job;
+  PlanFlags plan_;
+  bool dry_run_ = false;
   bool was_finished_ = false;
   bool resume_ = false;
   bool restart_ = false;
   bool overwrite_ = false;
   int sync_milliseconds_ = 200;
-  std::string input_format_;
-  std::string url_;
-  EngineFlags engine_;
   StepFiles step_files_{*files_};
-  bool no_share_ = false;
   bool quiet_ = false;
   bool json_ = false;
-  std::string template_path_;
-  int max_tokens_ = 0;
 };
 
 RunCommand::RunCommand(CLI::App& app, std::vector<std::string> command_line) : command_line_(std::move(command_line)) {
@@ -133,25 +118,16 @@ RunCommand::RunCommand(CLI::App& app, std::vector<std::string> command_line) : c
       "65 bad input, 66 no such file, 74 reading or writing failed, 75 interrupted, 1 another error.");
   add_files(command);
   add_starts(command);
-  add_tables(command);
-  engine_.add_to(command, true);
-  command.add_flag("--no-share", no_share_, "Compute equal beginnings of prompts each time; for measuring");
-  add_defaults(command);
-  add_limits(command);
+  flags_.add_to(command);
+  plan_.add_to(command, "With --dry-run");
 }
 
 void RunCommand::add_files(CLI::App& command) {
-  command.add_option("JOB", job_.input, "The rows: JSON Lines, CSV or TSV, also .gz or .zst; - is standard input")
-      ->required();
-  command.add_option("-m,--model", job_.model_path, "The model, a GGUF file")->required();
-  command
-      .add_option("-o,--output", job_.output,
-                  "The answers, a table where it ends in .csv; - is standard output, failed rows included")
-      ->required();
+  flags_.add_files(command);
+  command.add_option("-o,--output", job_.output,
+                     "The answers, a table where it ends in .csv; - is standard output, failed rows included");
+  command.add_flag("--dry-run", dry_run_, "Only check the rows and say what they will take, as batchwright plan does");
   command.add_flag("--ordered", job_.ordered, "Answers in the order of the rows");
-  command.add_flag("--file-order", job_.file_order,
-                   "Run the rows as they stand in the file (default: what they share once)");
-  command.add_option("--limit", job_.limit, "Only the first N rows")->check(CLI::Range(int64_t{1}, INT64_MAX));
   command.add_option("--report", job_.report, "Where the report goes (default: OUTPUT.report.json)");
   step_files_.add_to(command, true);
   command.add_flag("--quiet", quiet_, "Print errors only");
@@ -180,124 +156,11 @@ void RunCommand::add_starts(CLI::App& command) {
       ->group(group);
 }
 
-void RunCommand::add_tables(CLI::App& command) {
-  const std::string group = "For rows of a table";
-  command.add_option("--prompt", job_.format.prompt, "The message, as 'Classify: {title}' with columns in braces")
-      ->group(group);
-  command.add_option("--system", job_.format.system, "The system message, with columns in the same way")->group(group);
-  command.add_option("--url", url_, "/v1/chat/completions (default) or /v1/completions")
-      ->check(CLI::IsMember({"/v1/chat/completions", "/v1/completions"}))
-      ->group(group);
-  command.add_option("--id", job_.format.id_column, "The column that holds custom_id (default: row-N)")->group(group);
-  command.add_option("--carry", job_.format.carry, "Columns to repeat beside the answers, as title,date")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->group(group);
-  command.add_option("--input-format", input_format_, "jsonl, csv or tsv (default: by the name's end)")
-      ->check(CLI::IsMember({"jsonl", "csv", "tsv"}))
-      ->group(group);
-}
-
-void RunCommand::add_defaults(CLI::App& command) {
-  const std::string group = "For rows that do not say otherwise";
-  SamplingParams& s = job_.defaults.sampling;
-  command.add_option("--max-tokens", max_tokens_, "Tokens to generate (default: the rest of the context; prompts: 16)")
-      ->check(CLI::Range(1, INT32_MAX))
-      ->group(group);
-  command.add_option("--temperature", s.temperature, "0 is greedy")
-      ->check(CLI::Range(0.0, 100.0))
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--top-p", s.top_p, "Likeliest tokens up to this probability")
-      ->check(CLI::Range(1e-6, 1.0))
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--top-k", s.top_k, "So many likeliest tokens; 0: all")
-      ->check(CLI::Range(0, INT32_MAX))
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--min-p", s.min_p, "Tokens at least so likely, compared with the likeliest")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--repetition-penalty", s.repetition_penalty, "1 is off")
-      ->check(CLI::Range(1e-6, 100.0))
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--presence-penalty", s.presence_penalty, "Against tokens that were generated before")
-      ->check(CLI::Range(-2.0, 2.0))
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--frequency-penalty", s.frequency_penalty, "The same, once for each time")
-      ->check(CLI::Range(-2.0, 2.0))
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--seed", s.seed, "Mixed with each row's custom_id")->capture_default_str()->group(group);
-  command.add_option("--stop", job_.defaults.stop_strings, "Ends a row's text; may be given several times")
-      ->allow_extra_args(false)
-      ->group(group);
-  command.add_flag("--ignore-eos", job_.defaults.ignore_eos, "Do not end at the model's end-of-text tokens")
-      ->group(group);
-  command.add_option("--choice", job_.defaults.choice, "The answer is one of these: a,b,c; may be given several times")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->group(group);
-  command.add_flag("--choice-logprobs", job_.defaults.choice_logprobs, "The probability of each of these beside it")
-      ->group(group);
-  command.add_option("--chat-template", template_path_, "A file with a chat template instead of the model's")
-      ->group(group);
-  command.add_option("--date", job_.date, "What templates that ask for the date get, as 2026-01-31")->group(group);
-  command.add_flag("--created", job_.stamp_created, "\"created\" is the time of the start instead of 0")->group(group);
-}
-
-void RunCommand::add_limits(CLI::App& command) {
-  for (const LimitEntry& limit : limit_table()) {
-    command.add_option(limit.option, job_.limits.*limit.field, limit.what)
-        ->check(CLI::Range(limit.lowest, limit.highest))
-        ->capture_default_str()
-        ->group("Limits on rows");
-  }
-}
-
-// The rest of the options' checks, and what follows from them.
-Status RunCommand::check_options() {
-  if (!job_.date.empty() && !is_date(job_.date)) {
-    return invalid_argument(
-        fmt::format("--date is \"{}\"; it must be like 2026-01-31 or 2026-01-31T23:59:00", job_.date));
-  }
-  for (const std::string& stop : job_.defaults.stop_strings) {
-    if (stop.empty()) return invalid_argument("--stop is empty; it needs at least one character");
-  }
-  const std::vector<std::string>& choice = job_.defaults.choice;
-  for (auto it = choice.begin(); it != choice.end(); ++it) {
-    if (it->empty()) return invalid_argument("--choice names an empty string; each needs at least one character");
-    if (std::find(choice.begin(), it, *it) != it)
-      return invalid_argument(fmt::format("--choice names \"{}\" twice", *it));
-  }
-  if (max_tokens_ > 0) job_.defaults.max_tokens = max_tokens_;
-  if (restart_) job_.start = JobStart::kRestart;
-  if (resume_) job_.start = JobStart::kResume;
-  if (overwrite_) job_.start = JobStart::kOverwrite;
-  job_.sync_seconds = sync_milliseconds_ / 1000.0;
-  job_.format.kind = input_format_ == "csv"     ? RowFileKind::kCsv
-                     : input_format_ == "tsv"   ? RowFileKind::kTsv
-                     : input_format_ == "jsonl" ? RowFileKind::kJsonLines
-                                                : row_file_kind(job_.input);
-  if (url_ == "/v1/completions") job_.format.endpoint = Endpoint::kCompletions;
-  // Before standard input is consumed.
-  BATCHWRIGHT_RETURN_IF_ERROR(files_->open_read(job_.model_path).status());
-  if (!template_path_.empty()) {
-    BATCHWRIGHT_ASSIGN_OR_RETURN(job_.chat_template, read_whole_file(*files_, template_path_, uint64_t{1} << 20));
-    if (job_.chat_template.empty()) return invalid_argument(template_path_ + ": is empty");
-  }
-  return {};
-}
-
 // What neither a trace nor a chart may take the place of.
 std::vector<std::string> RunCommand::files_in_use() const {
   std::vector<std::string> paths = {job_.model_path};
   if (job_.input != "-") paths.push_back(job_.input);
-  if (!template_path_.empty()) paths.push_back(template_path_);
+  if (!flags_.template_path.empty()) paths.push_back(flags_.template_path);
   if (!job_.report.empty()) paths.push_back(job_.report);
   if (job_.output != "-") {
     const std::vector<std::string> own = JobFiles(job_.output).all();
@@ -306,16 +169,12 @@ std::vector<std::string> RunCommand::files_in_use() const {
   return paths;
 }
 
-std::string RunCommand::chart_title() const {
-  const auto name = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
-  return fmt::format("{} with {}", job_.input == "-" ? "standard input" : name(job_.input), name(job_.model_path));
-}
-
 Result<JobOutcome> RunCommand::run_job() {
-  BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions engine_options, engine_.options());
-  engine_options.share_prefixes = !no_share_;
-  job_.context_length = engine_options.context_length;
-  BATCHWRIGHT_RETURN_IF_ERROR(check_options());
+  if (restart_) job_.start = JobStart::kRestart;
+  if (resume_) job_.start = JobStart::kResume;
+  if (overwrite_) job_.start = JobStart::kOverwrite;
+  job_.sync_seconds = sync_milliseconds_ / 1000.0;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const EngineOptions engine_options, flags_.resolve(*files_));
   BATCHWRIGHT_RETURN_IF_ERROR(step_files_.check(files_in_use()));
   JobEnvironment environment;
   environment.seconds = steady_seconds;
@@ -336,23 +195,36 @@ Result<JobOutcome> RunCommand::run_job() {
   if (speaks()) fmt::print(stderr, "{} rows; loading {}\n", job->rows_total(), job_.model_path);
   const double load_start = steady_seconds();
   BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(job_.model_path, engine_options));
-  const auto encoder = job_prompt_encoder(*engine, {.limits = job_.limits,
-                                                    .date = job_.date,
-                                                    .chat_template = job_.chat_template,
-                                                    .template_origin = template_path_});
+  const auto encoder = job_prompt_encoder(engine->model(), engine->tokenizer(),
+                                          {.limits = job_.limits,
+                                           .date = job_.date,
+                                           .chat_template = job_.chat_template,
+                                           .template_origin = flags_.template_path});
   const double seconds_load = steady_seconds() - load_start;
   BATCHWRIGHT_RETURN_IF_ERROR(step_files_.begin(*engine));
   ProgressPrinter printer(choose_progress_style(quiet_, json_), peak_memory_bytes);
   RunObserver observer(printer, step_files_);
   JobOutcome outcome = job->run(*engine, *encoder, seconds_load, &observer);
   printer.finish();
-  for (const std::string& failure : step_files_.end(*engine, chart_title())) {
+  for (const std::string& failure : step_files_.end(*engine, flags_.chart_title())) {
     json_ ? print_note_event(failure) : fmt::print(stderr, "batchwright: {}\n", failure);
   }
   return outcome;
 }
 
+// The output may be left out where there will be none.
+int RunCommand::plan() {
+  plan_.json = json_;
+  plan_.chart_path = step_files_.chart_path();
+  return plan_job(*files_, flags_, plan_);
+}
+
 int RunCommand::run() {
+  if (dry_run_) return plan();
+  if (job_.output.empty()) {
+    fmt::print(stderr, "batchwright: --output is required\nSee batchwright run --help\n");
+    return kExitUsage;
+  }
   watch_stop_signals();
   const auto outcome = run_job();
   if (!outcome.ok()) return fail(outcome.status());

@@ -27,6 +27,8 @@ class StepFiles {
   // --trace, and where a picture over time makes sense --chart.
   void add_to(CLI::App& command, bool chart);
 
+  const std::string& chart_path() const { return chart_path_; }
+
   // Before anything is touched. kInvalidArgument where one of the files is one of those, or both are the same;
   // kNotFound where there is no folder for it.
   Status check(std::vector<std::string> taken) const;

@@ -88,10 +88,11 @@ class VerifyCommand : public Command {
     if (engine_options.threads == 0) engine_options.threads = other_threads(parameters.threads);
     if (!json_) print_receipt(*verification);
     BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(model_path_, engine_options));
-    const auto encoder = job_prompt_encoder(*engine, {.limits = parameters.limits,
-                                                      .date = parameters.date,
-                                                      .chat_template = parameters.chat_template,
-                                                      .template_origin = "the job's chat template"});
+    const auto encoder = job_prompt_encoder(engine->model(), engine->tokenizer(),
+                                            {.limits = parameters.limits,
+                                             .date = parameters.date,
+                                             .chat_template = parameters.chat_template,
+                                             .template_origin = "the job's chat template"});
     const auto progressed = [&](int64_t done) {
       if (!json_ && done % 100 == 0) fmt::print(stderr, "{} of {} rows\n", done, verification->sample_size());
     };
