@@ -131,6 +131,7 @@ TEST(Progress, Lines) {
   progress.rows_ok = 48;
   progress.rows_failed = 2;
   progress.seconds = 10;
+  progress.seconds_left = 30;
   progress.prompt_tokens = 5000;
   progress.prompt_tokens_computed = 500;
   progress.engine.generated_tokens = 200;
@@ -148,7 +149,9 @@ TEST(Progress, Lines) {
   // A narrow terminal does without that, not without the time left.
   EXPECT_TRUE(contains(progress_line(progress, size_t{3} << 29, 100), "90% shared | 1.5 GiB | 0:30 left"));
   EXPECT_TRUE(contains(progress_event(progress, 7), "\"share_saved\":0.9,\"steps\":8,\"mean_fill\":0.275"));
+  EXPECT_TRUE(contains(progress_event(progress, 7), "\"seconds_left\":30"));
   progress.rows_ok = progress.rows_failed = 0;
+  progress.seconds_left = -1;
   EXPECT_TRUE(contains(progress_event(progress, 7), "\"seconds_left\":null"));
   // Before the first step, of a job that goes on with 60 rows done.
   progress.engine.steps = 0;

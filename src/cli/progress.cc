@@ -44,14 +44,6 @@ bool is_planning(const JobProgress& progress) {
          progress.rows_ok + progress.rows_failed == progress.rows_resumed;
 }
 
-// Below 0: not known yet.
-double seconds_left(const JobProgress& progress) {
-  const int64_t done = progress.rows_ok + progress.rows_failed;
-  const int64_t done_now = done - progress.rows_resumed;
-  if (done_now == 0 || progress.seconds <= 0) return -1;
-  return progress.seconds / static_cast<double>(done_now) * static_cast<double>(progress.rows_total - done);
-}
-
 std::string format_time(double seconds) {
   const auto whole = static_cast<int64_t>(std::llround(seconds));
   if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
@@ -85,11 +77,10 @@ std::string progress_line(const JobProgress& progress, size_t memory_bytes, int 
                       rate(progress.engine.generated_tokens, progress.seconds));
   text += fmt::format(" | {:.0f}% shared", 100 * share_saved(progress));
   std::string end = fmt::format(" | {}", format_bytes(static_cast<double>(memory_bytes)));
-  const double left = seconds_left(progress);
   if (progress.draining) {
     end += " | stopping";
-  } else if (left >= 0) {
-    end += fmt::format(" | {} left", format_time(left));
+  } else if (progress.seconds_left >= 0) {
+    end += fmt::format(" | {} left", format_time(progress.seconds_left));
   }
   const std::string fill =
       progress.engine.steps > 0 ? fmt::format(", steps {:.0f}% full", 100 * mean_fill_of(progress)) : "";
@@ -130,8 +121,8 @@ std::string progress_event(const JobProgress& progress, size_t memory_bytes) {
   out.member("kv_pages_total", progress.engine.kv_pages_total);
   out.member("memory_bytes", static_cast<uint64_t>(memory_bytes));
   out.key("seconds_left");
-  if (const double left = seconds_left(progress); left >= 0) {
-    out.value(left);
+  if (progress.seconds_left >= 0) {
+    out.value(progress.seconds_left);
   } else {
     out.null();
   }

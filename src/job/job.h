@@ -29,6 +29,13 @@ enum class JobStart {
   kOverwrite,  // an unfinished run of the same job goes on; all else is replaced
 };
 
+// How much memory a row is expected to need before it ends: Request::expected_tokens.
+enum class Admission {
+  kPastFuture,  // for an answer as long as this job's answers are (schedule/answer_lengths.h)
+  kReserve,     // for max_tokens
+  kPrompt,      // for the prompt alone
+};
+
 struct JobOptions {
   std::string input;   // a path; "-" is standard input, which is copied to OUTPUT.input first, as is what is compressed
   std::string output;  // a path; "-" is standard output, without a journal. A table where it ends in ".csv"
@@ -37,6 +44,7 @@ struct JobOptions {
   bool retry_failed = false;  // rows that failed are run again
   bool ordered = false;       // the results stand in the file's order
   bool file_order = false;    // the rows run in the file's order, not in the one that costs least
+  Admission admission = Admission::kPastFuture;
   int64_t limit = 0;          // the first rows of the file; 0: all
   double sync_seconds = 0.2;  // results wait so long for others that go to the disk with them
 
@@ -72,6 +80,7 @@ struct JobProgress {
   int64_t rows_failed = 0;
   int64_t rows_planned = 0;  // that were looked at, to put them in order
   double seconds = 0;
+  double seconds_left = -1;            // below 0: not known yet
   int64_t prompt_tokens = 0;           // of rows that ended, all choices
   int64_t prompt_tokens_computed = 0;  // of these, without those that were shared
   EngineStats engine;                  // since the run's start

@@ -30,6 +30,8 @@ class RowFeeder {
   int64_t rows_planned() const { return planner_.rows_planned(); }
   // Prompt tokens of the rows planned so far, as RowPlanner counts them.
   int64_t prompt_tokens_planned() const { return planner_.prompt_tokens_distinct(); }
+  // What the rows planned so far have before them.
+  std::vector<WorkSegment> work_planned() const { return planner_.work(); }
   // Valid once finished: what stopped the reading.
   const Status& status() const { return status_; }
 

@@ -22,20 +22,38 @@ uint32_t expected_answer_tokens(const Request& request) {
   return static_cast<uint32_t>(tokens) * static_cast<uint32_t>(std::max(1, request.n));
 }
 
+// What is left of an order's work where only some of its rows are wanted.
+template <class Keep>
+std::vector<WorkSegment> keep_work(const SavedPlan& plan, Keep keep) {
+  std::vector<WorkSegment> kept;
+  size_t next = 0;
+  for (const WorkSegment& segment : plan.work) {
+    int64_t rows = 0;
+    for (const size_t end = next + static_cast<size_t>(segment.rows); next < end; ++next) {
+      rows += keep(plan.order[next].row) ? 1 : 0;
+    }
+    const auto part = [&](int64_t sum) { return sum * rows / segment.rows; };
+    kept.push_back({rows, part(segment.choices), part(segment.compute_tokens), part(segment.prompt_tokens),
+                    part(segment.answer_tokens_max)});
+  }
+  return kept;
+}
+
 }  // namespace
 
 // Of a row, what its place in the order depends on.
 struct RowPlanner::Prepared {
   std::vector<TokenId> prompt;
   RowWork work;
-  int choices = 1;
+  uint32_t choices = 0;            // none of a row that is wrong
+  uint32_t answer_tokens_max = 0;  // of each
   bool is_shared = true;
 
   // Tokens that no page of the tree has.
   int64_t own_tokens() const {
     const auto all = static_cast<int64_t>(prompt.size());
     const int64_t rest = all - int64_t{kPagePositions} * shareable_pages(prompt.size());
-    return (is_shared ? rest : all) + (choices - 1) * rest;
+    return choices == 0 ? 0 : (is_shared ? rest : all) + (int64_t{choices} - 1) * rest;
   }
 };
 
@@ -76,9 +94,11 @@ Result<std::vector<OrderedRow>> RowPlanner::order_window(int64_t begin, int64_t 
     const SavedPlan plan = *std::exchange(saved_, std::nullopt);
     prompt_tokens_distinct_ = plan.prompt_tokens_distinct;
     rows_planned_ += end - begin;
+    add_work(keep_work(plan, is_wanted));
     return keep_rows(plan.order, is_wanted);
   }
   BATCHWRIGHT_ASSIGN_OR_RETURN(SavedPlan plan, make_plan(begin, end, stop));
+  add_work(plan.work);
   // A few rows of a window before the saved one, which counts them.
   const bool is_leftover = saved_ && saved_->first_row > begin;
   if (!is_leftover) {
@@ -109,6 +129,12 @@ Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::s
   PrefixTreeBuilder builder;
   std::vector<RowWork> work;
   work.reserve(rows.size());
+  struct Answers {
+    uint32_t choices;
+    uint32_t tokens_max;
+  };
+  std::vector<Answers> answers;
+  answers.reserve(rows.size());
   std::vector<Prepared> batch;
   for (size_t next = 0; next < rows.size(); next += batch.size()) {
     if (stop.stop_requested()) return interrupted("stopped while the rows were put in order");
@@ -116,6 +142,7 @@ Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::s
     for (const Prepared& row : batch) {
       builder.add(row.is_shared ? std::span(row.prompt) : std::span<const TokenId>());
       work.push_back(row.work);
+      answers.push_back({row.choices, row.answer_tokens_max});
       plan.prompt_tokens_distinct += row.own_tokens();
     }
     rows_planned_ += static_cast<int64_t>(batch.size());
@@ -123,8 +150,28 @@ Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::s
   const PrefixTree tree = builder.build();
   plan.prompt_tokens_distinct += tree.distinct_pages * kPagePositions;
   plan.order = order_rows(tree, work);
-  for (OrderedRow& row : plan.order) row.row = rows[row.row];
+  WorkAhead ahead;
+  int reused_before = 0;
+  for (OrderedRow& row : plan.order) {
+    const auto [choices, tokens_max] = answers[row.row];
+    ahead.add(choices == 0
+                  ? RowLoad()
+                  : row_load(work[row.row].prompt_tokens, reused_before, static_cast<int>(choices), tokens_max));
+    reused_before = static_cast<int>(row.reused_pages) * kPagePositions;
+    row.row = rows[row.row];
+  }
+  plan.work = ahead.segments();
   return plan;
+}
+
+void RowPlanner::add_work(const std::vector<WorkSegment>& work) {
+  const std::lock_guard lock(work_mutex_);
+  work_.insert(work_.end(), work.begin(), work.end());
+}
+
+std::vector<WorkSegment> RowPlanner::work() const {
+  const std::lock_guard lock(work_mutex_);
+  return work_;
 }
 
 size_t RowPlanner::batch_end(const std::vector<uint32_t>& rows, size_t begin) const {
@@ -158,7 +205,8 @@ void RowPlanner::prepare(const std::vector<uint32_t>& rows, size_t begin, std::v
       if (prepared == nullptr) continue;  // an error row: nothing to compute
       Request& request = prepared->request;
       to.work = {static_cast<uint32_t>(request.prompt.size()), expected_answer_tokens(request)};
-      to.choices = std::max(1, request.n);
+      to.choices = static_cast<uint32_t>(std::max(1, request.n));
+      to.answer_tokens_max = static_cast<uint32_t>(answer_tokens_max(request, context_.context_length));
       to.is_shared = !request.prompt_logprobs;
       to.prompt = std::move(request.prompt);
     }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -14,6 +15,7 @@
 #include "job/fed_row.h"
 #include "job/row_index.h"
 #include "job/saved_plan.h"
+#include "job/work_ahead.h"
 #include "protocol/prepare_request.h"
 
 namespace batchwright {
@@ -34,7 +36,7 @@ struct PlannedRow {
   int reused_tokens = -1;  // Request::reused_tokens
 };
 
-// Takes the rows that are wanted, window by window. What it holds of a window's rows is 40 bytes each while it is made,
+// Takes the rows that are wanted, window by window. What it holds of a window's rows is 48 bytes each while it is made,
 // 8 afterwards.
 class RowPlanner {
  public:
@@ -50,6 +52,9 @@ class RowPlanner {
   // with which several prompts begin once, all others as often as there are choices.
   int64_t rows_planned() const { return rows_planned_; }
   int64_t prompt_tokens_distinct() const { return prompt_tokens_distinct_; }
+  // Any thread. What the rows of all windows until now have before them, in their order; less, where a plan of an
+  // earlier run does not say.
+  std::vector<WorkSegment> work() const;
 
  private:
   struct Prepared;
@@ -58,6 +63,7 @@ class RowPlanner {
   void prepare(const std::vector<uint32_t>& rows, size_t begin, std::vector<Prepared>& out) const;
   size_t batch_end(const std::vector<uint32_t>& rows, size_t begin) const;
   bool covers_wanted(const SavedPlan& plan) const;
+  void add_work(const std::vector<WorkSegment>& work);
 
   FileSystem& files_;
   const RowFile& rows_;
@@ -70,6 +76,8 @@ class RowPlanner {
   std::optional<SavedPlan> saved_;  // by an earlier run
   std::atomic<int64_t> rows_planned_{0};
   std::atomic<int64_t> prompt_tokens_distinct_{0};
+  mutable std::mutex work_mutex_;
+  std::vector<WorkSegment> work_;
 };
 
 }  // namespace batchwright

@@ -80,6 +80,14 @@ TEST_F(RowPlannerTest, RowsThatBeginAlikeStandTogether) {
   EXPECT_EQ(reused, (std::vector<int>{0, 0, 192, 0, 192, 0}));
   EXPECT_EQ(p->rows_planned(), 6);
   EXPECT_EQ(p->prompt_tokens_distinct(), 2 * 192 + 4 * 10 + 6);
+  // The same row by row: a wrong one, a short one, and of two that begin alike the second has little to compute.
+  const std::vector<WorkSegment> work = p->work();
+  EXPECT_EQ(work, (std::vector<WorkSegment>{{1, 0, 0, 0, 0},
+                                            {1, 1, 6, 6, 900},
+                                            {1, 1, 202, 202, 8},
+                                            {1, 1, 10, 202, 8},
+                                            {1, 1, 202, 202, 8},
+                                            {1, 1, 10, 202, 8}}));
   EXPECT_TRUE(p->next({})->empty());
 }
 
@@ -88,6 +96,9 @@ TEST_F(RowPlannerTest, ChoicesShareTheirPromptAndLogprobsOfPromptsShareNothing) 
   const auto p = planner();
   EXPECT_EQ(rows_of(*p).size(), 2U);
   EXPECT_EQ(p->prompt_tokens_distinct(), 192 + 3 * 10 + 202);
+  int64_t compute_tokens = 0;
+  for (const WorkSegment& segment : p->work()) compute_tokens += segment.compute_tokens;
+  EXPECT_EQ(compute_tokens, p->prompt_tokens_distinct());
 }
 
 TEST_F(RowPlannerTest, TheOrderIsKeptAndNothingTokenisedAgain) {
@@ -109,6 +120,15 @@ TEST_F(RowPlannerTest, TheOrderIsKeptAndNothingTokenisedAgain) {
   EXPECT_EQ((*window)[1].row, 1);
   EXPECT_EQ((*window)[1].reused_tokens, 192);
   EXPECT_EQ(second->prompt_tokens_distinct(), first->prompt_tokens_distinct());
+  // Of the work that was kept beside the order what is left.
+  int64_t rows_left = 0;
+  int64_t compute_tokens = 0;
+  for (const WorkSegment& segment : second->work()) {
+    rows_left += segment.rows;
+    compute_tokens += segment.compute_tokens;
+  }
+  EXPECT_EQ(rows_left, 3);
+  EXPECT_EQ(compute_tokens, 10 + 202 + 10);
 }
 
 TEST_F(RowPlannerTest, PlansThatDoNotFitAreMadeAgain) {

@@ -12,9 +12,11 @@ namespace {
 
 constexpr uint8_t kHeadRecord = 18;
 constexpr uint8_t kOrderRecord = 19;
+constexpr uint8_t kWorkRecord = 20;
 constexpr size_t kHeadBytes = 48;
 constexpr size_t kRowBytes = 8;
 constexpr size_t kRowsARecord = 16384;
+constexpr size_t kSegmentBytes = 40;
 
 // Each row of the window at most once.
 bool is_order(const SavedPlan& plan) {
@@ -27,6 +29,30 @@ bool is_order(const SavedPlan& plan) {
     seen[i] = true;
   }
   return true;
+}
+
+constexpr int64_t WorkSegment::*kSegmentFields[] = {&WorkSegment::rows, &WorkSegment::choices,
+                                                    &WorkSegment::compute_tokens, &WorkSegment::prompt_tokens,
+                                                    &WorkSegment::answer_tokens_max};
+// So that no sum of them overflows.
+constexpr int64_t kSegmentFieldMax = int64_t{1} << 52;
+
+// Nothing where it is not the work of so many rows.
+std::vector<WorkSegment> read_work(std::string_view payload, size_t rows) {
+  std::vector<WorkSegment> work;
+  if (payload.size() % kSegmentBytes != 0 || payload.size() / kSegmentBytes > WorkAhead::kSegmentsMax) return {};
+  int64_t rows_found = 0;
+  for (NumberReader fields(payload); !fields.rest().empty();) {
+    WorkSegment& segment = work.emplace_back();
+    for (const auto field : kSegmentFields) {
+      segment.*field = fields.take<int64_t>();
+      if (segment.*field < 0 || segment.*field > kSegmentFieldMax) return {};
+    }
+    rows_found += segment.rows;
+    if (segment.rows == 0) return {};
+  }
+  if (rows_found != static_cast<int64_t>(rows)) return {};
+  return work;
 }
 
 }  // namespace
@@ -53,7 +79,12 @@ Status save_plan(FileSystem& files, const std::string& path, const Hash128& key,
     BATCHWRIGHT_RETURN_IF_ERROR(file->append(bytes));
     bytes.clear();
   }
-  if (!bytes.empty()) BATCHWRIGHT_RETURN_IF_ERROR(file->append(bytes));
+  payload.clear();
+  for (const WorkSegment& segment : plan.work) {
+    for (const auto field : kSegmentFields) append_u64(payload, static_cast<uint64_t>(segment.*field));
+  }
+  append_log_record(bytes, kWorkRecord, payload);
+  BATCHWRIGHT_RETURN_IF_ERROR(file->append(bytes));
   BATCHWRIGHT_RETURN_IF_ERROR(file->sync());
   return file->close();
 }
@@ -85,7 +116,10 @@ Result<std::optional<SavedPlan>> load_plan(FileSystem& files, const std::string&
       row.reused_pages = entries.take<uint32_t>();
     }
   }
-  return is_order(plan) ? std::optional(std::move(plan)) : nothing;
+  if (!is_order(plan)) return nothing;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto work, log->reader.next());
+  if (work && work->type == kWorkRecord) plan.work = read_work(work->payload, plan.order.size());
+  return std::optional(std::move(plan));
 }
 
 }  // namespace batchwright

@@ -9,6 +9,7 @@
 
 #include "base/file_system.h"
 #include "base/hash.h"
+#include "job/work_ahead.h"
 #include "schedule/job_order.h"
 
 namespace batchwright {
@@ -19,6 +20,7 @@ struct SavedPlan {
   int64_t end_row = 0;
   int64_t prompt_tokens_distinct = 0;  // of these rows and all before them
   std::vector<OrderedRow> order;       // by number in the file; those that were wanted when it was made
+  std::vector<WorkSegment> work;       // of these rows; empty where it is not known
 };
 
 // `key` is of what the order follows from: the rows and the model.

@@ -18,6 +18,9 @@ using std::chrono::milliseconds;
 constexpr size_t kIgnoredNamesMax = 64;
 constexpr size_t kIgnoredNameBytesMax = 64;
 
+// How often the time left is computed anew.
+constexpr double kEstimateSeconds = 0.5;
+
 // Enough waiting requests that the engine can always fill a step, few enough to hold their prompts.
 int64_t requests_ahead(const EngineOptions& options) {
   return 2 * static_cast<int64_t>(std::max(options.max_batch, 4));
@@ -26,16 +29,18 @@ int64_t requests_ahead(const EngineOptions& options) {
 }  // namespace
 
 StepLoop::StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
-                   JobObserver* observer, const RowCounts& counts)
+                   JobObserver* observer, const RowCounts& counts, Admission admission)
     : engine_(engine),
       feeder_(feeder),
       writer_(writer),
       environment_(environment),
       observer_(observer),
       counts_(counts),
+      admission_(admission),
       requests_ahead_(requests_ahead(engine.options())),
       start_seconds_(environment.seconds()),
-      start_stats_(engine.stats()) {}
+      start_stats_(engine.stats()),
+      time_left_(counts.total - counts.resumed_ok - counts.resumed_failed, engine.options().max_batch) {}
 
 Status StepLoop::run() {
   const Status status = loop();
@@ -77,6 +82,7 @@ void StepLoop::submit_rows() {
 void StepLoop::accept(FedRow fed) {
   count_ignored(fed.ignored_fields);
   if (auto* const error = std::get_if<RequestError>(&fed.outcome)) {
+    time_left_.begin_wrong();
     writer_.push({std::move(fed.name), {}, std::move(*error)});
     return;
   }
@@ -87,26 +93,40 @@ void StepLoop::accept(FedRow fed) {
   auto& prepared = std::get<PreparedRequest>(fed.outcome);
   const uint64_t id = next_id_++;
   prepared.request.id = id;
-  const uint32_t group = answer_group(prepared.request);
-  prepared.request.expected_tokens = answer_lengths_.expected(group, prepared.request.max_tokens);
-  in_flight_.emplace(id, InFlight{std::move(fed.name), std::move(prepared.shape), prepared.request.n, group});
+  const Request& request = prepared.request;
+  const uint32_t group = answer_group(request);
+  prepared.request.expected_tokens = expected_tokens(request, group);
+  time_left_.begin(id, row_load(request.prompt.size(), request.prompt_logprobs ? 0 : reused_before_, request.n,
+                                answer_tokens_max(request, engine_.options().context_length)));
+  reused_before_ = request.reused_tokens;
+  in_flight_.emplace(id, InFlight{std::move(fed.name), std::move(prepared.shape), request.n, group});
   engine_.submit(std::move(prepared.request));
+}
+
+int StepLoop::expected_tokens(const Request& request, uint32_t group) const {
+  switch (admission_) {
+    case Admission::kPastFuture:
+      return answer_lengths_.expected(group, request.max_tokens);
+    case Admission::kReserve:
+      return request.max_tokens;
+    case Admission::kPrompt:
+      return 0;
+  }
+  return -1;
 }
 
 Status StepLoop::step() {
   BATCHWRIGHT_ASSIGN_OR_RETURN(std::vector<Completion> done, engine_.step());
   if (observer_ != nullptr) observer_->stepped(engine_);
-  limited_by_.count_step(engine_.stats().last_step_limit, idle_input_, feeder_.finished());
+  const StepLimit limit = engine_.stats().last_step_limit;
+  limited_by_.count_step(limit, idle_input_, feeder_.finished());
+  time_left_.stepped(engine_.last_step(), limit, engine_.cost_model(), environment_.seconds());
   for (Completion& completion : done) {
     const auto found = in_flight_.find(completion.id);
     if (found == in_flight_.end()) {
       return internal_error(fmt::format("the engine gave back request {}, which is not under way", completion.id));
     }
-    for (const Choice& choice : completion.choices) {
-      answer_lengths_.record(found->second.answer_group, choice.generated_tokens);
-    }
-    prompt_tokens_done_ += int64_t{completion.prompt_tokens} * found->second.choices;
-    prompt_tokens_done_computed_ += completion.prompt_tokens_computed;
+    end(found->second, completion);
     writer_.push({std::move(found->second.name), std::move(found->second.shape), std::move(completion)});
     in_flight_.erase(found);
   }
@@ -115,6 +135,15 @@ Status StepLoop::step() {
                                       engine_.active(), in_flight_.size()));
   }
   return {};
+}
+
+void StepLoop::end(const InFlight& row, const Completion& completion) {
+  std::vector<int> generated;
+  for (const Choice& choice : completion.choices) generated.push_back(choice.generated_tokens);
+  for (const int tokens : generated) answer_lengths_.record(row.answer_group, tokens);
+  time_left_.end(completion.id, generated, completion.prompt_tokens_computed);
+  prompt_tokens_done_ += int64_t{completion.prompt_tokens} * row.choices;
+  prompt_tokens_done_computed_ += completion.prompt_tokens_computed;
 }
 
 void StepLoop::begin_drain() {
@@ -164,6 +193,16 @@ EngineStats StepLoop::stats() const {
   return now;
 }
 
+// Below 0: not known yet. In between it only passes.
+double StepLoop::seconds_left(double now) {
+  if (seconds_left_ < 0 || now - estimated_seconds_ >= kEstimateSeconds) {
+    time_left_.plan(feeder_.work_planned());
+    seconds_left_ = time_left_.seconds();
+    estimated_seconds_ = now;
+  }
+  return seconds_left_ < 0 ? -1 : std::max(0.0, seconds_left_ - (now - estimated_seconds_));
+}
+
 void StepLoop::report_progress() {
   if (observer_ == nullptr) return;
   JobProgress progress;
@@ -173,7 +212,9 @@ void StepLoop::report_progress() {
   progress.rows_ok = counts_.resumed_ok + reported.ok;
   progress.rows_failed = counts_.resumed_failed + reported.failed;
   progress.rows_planned = feeder_.rows_planned();
-  progress.seconds = environment_.seconds() - start_seconds_;
+  const double now = environment_.seconds();
+  progress.seconds = now - start_seconds_;
+  progress.seconds_left = seconds_left(now);
   progress.prompt_tokens = prompt_tokens_done_;
   progress.prompt_tokens_computed = prompt_tokens_done_computed_;
   progress.engine = stats();

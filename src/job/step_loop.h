@@ -12,6 +12,7 @@
 #include "job/report.h"
 #include "job/result_writer.h"
 #include "job/row_feeder.h"
+#include "job/time_left.h"
 #include "schedule/answer_lengths.h"
 
 namespace batchwright {
@@ -30,7 +31,7 @@ class StepLoop {
 
   // All references must outlive the loop.
   StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
-           JobObserver* observer, const RowCounts& counts);
+           JobObserver* observer, const RowCounts& counts, Admission admission);
 
   // Until every row has been given to the writer (ok), or a stop was requested (kInterrupted), or the engine, the
   // reading or the writing failed. Leaves nothing active in the engine.
@@ -56,7 +57,10 @@ class StepLoop {
   void begin_drain();
   void cancel_all();
   void count_ignored(const std::vector<std::string>& names);
+  int expected_tokens(const Request& request, uint32_t group) const;
+  void end(const InFlight& row, const Completion& completion);
   void report_progress();
+  double seconds_left(double now);
 
   Engine& engine_;
   RowFeeder& feeder_;
@@ -64,6 +68,7 @@ class StepLoop {
   const JobEnvironment& environment_;
   JobObserver* observer_;
   const RowCounts counts_;
+  const Admission admission_;
   const int64_t requests_ahead_;
   const double start_seconds_;
   const EngineStats start_stats_;
@@ -76,6 +81,10 @@ class StepLoop {
   int64_t prompt_tokens_done_computed_ = 0;
   LimitedBy limited_by_;
   AnswerLengths answer_lengths_;
+  TimeLeft time_left_;
+  int reused_before_ = 0;  // Request::reused_tokens of the last row
+  double seconds_left_ = -1;
+  double estimated_seconds_ = 0;  // by the clock, when that was
   std::map<std::string, int64_t> ignored_fields_;
 };
 

@@ -1,0 +1,362 @@
+#include "job/time_left.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <queue>
+#include <utility>
+
+namespace batchwright {
+namespace {
+
+// Without a cost model the fixed part of a step, in tokens.
+constexpr double kFixedTokens = 16;
+// What is older than this counts little.
+constexpr double kRememberSeconds = 120;
+// What the factor of one kind of tokens is without a step of its kind: that of all, weighing so much.
+constexpr double kPriorShare = 0.01;
+// Choices that run through events, at the end of a job.
+constexpr double kCourseChoices = 2048;
+// Before so many steps nothing is said.
+constexpr int64_t kStepsLeast = 8;
+
+StepWork work_of(const StepSpeed::Tokens& step, const WorkShape& shape) {
+  StepWork work;
+  work.tokens = step.all();
+  work.stores = step.decode + step.prompt / kPagePositions;
+  work.argmax_rows = step.decode;
+  for (const WorkShape::Class& of_class : shape.classes) {
+    const auto seen = [&](double position) {
+      return of_class.window > 0 ? std::min(position, 1.0 * of_class.window) : position;
+    };
+    const double pairs = step.prompt * seen(step.prompt_position) + step.decode * seen(step.decode_position);
+    work.pairs += of_class.layers * pairs;
+    work.row_pages += of_class.layers * (pairs / kPagePositions + step.all() / 2);
+    // A run of a prompt reads a page once for all its rows.
+    const double visits = std::min(step.prompt / kPagePositions, 8.0) * seen(step.prompt_position) +
+                          step.decode * seen(step.decode_position);
+    work.page_visits += of_class.layers * visits / kPagePositions;
+    work.rounds += of_class.layers;
+  }
+  return work;
+}
+
+}  // namespace
+
+double StepSpeed::shape(const Tokens& step) const {
+  return model_ != nullptr ? model_->seconds(work_of(step, model_->shape)) : kFixedTokens + step.all();
+}
+
+void StepSpeed::record(const Tokens& step, double seconds) {
+  if (!(step.all() > 0) || !(seconds > 0)) return;
+  const double units = shape(step);
+  const double keep = std::exp(-seconds / kRememberSeconds);
+  const auto add = [&](Sums& sums, double share) {
+    sums.seconds = sums.seconds * keep + seconds * share;
+    sums.shape = sums.shape * keep + units * share;
+  };
+  add(prompt_, step.prompt / step.all());
+  add(decode_, step.decode / step.all());
+}
+
+double StepSpeed::factor(const Sums& part) const {
+  const double shape = prompt_.shape + decode_.shape;
+  if (!(shape > 0)) return 1;
+  const double of_all = (prompt_.seconds + decode_.seconds) / shape;
+  const double prior = kPriorShare * shape;
+  return (part.seconds + prior * of_all) / (part.shape + prior);
+}
+
+double StepSpeed::seconds(const Tokens& step) const {
+  if (!(step.all() > 0)) return 0;
+  const double mixed = factor(prompt_) * step.prompt + factor(decode_) * step.decode;
+  return shape(step) * mixed / step.all();
+}
+
+void TimeLeft::begin(uint64_t id, const RowLoad& row) {
+  ++rows_begun_;
+  begun_ += {1, row.choices, row.compute_tokens, row.choices * row.prompt_tokens, row.choices * row.answer_tokens_max};
+  in_flight_.emplace(id, Row{row});
+}
+
+void TimeLeft::end(uint64_t id, std::span<const int> generated, int64_t prompt_tokens_computed) {
+  const auto row = in_flight_.find(id);
+  if (row == in_flight_.end()) return;
+  const RowLoad& load = row->second.load;
+  for (const int tokens : generated) {
+    forecast_.ended(tokens, tokens >= load.answer_tokens_max);
+    ended_generated_ += tokens;
+  }
+  ++ended_rows_;
+  ended_choices_ += load.choices;
+  ended_planned_ += load.compute_tokens;
+  ended_computed_ += prompt_tokens_computed;
+  in_flight_.erase(row);
+}
+
+void TimeLeft::stepped(const StepRecord& step, StepLimit limit, const CostModel* model, double clock_seconds) {
+  start_rows(step.sequences_running);
+  speed_.set_model(model);
+  speed_.record(composition(step), step.seconds);
+  if (clock_ >= 0) {
+    in_steps_ += step.seconds;
+    between_steps_ += std::max(0.0, clock_seconds - clock_ - step.seconds);
+  }
+  clock_ = clock_seconds;
+  ++steps_;
+  generated_ += step.generated_tokens;
+  decoded_ += step.decode_tokens;
+  computed_ += step.prompt_tokens_computed;
+  running_ = step.sequences_running;
+  token_budget_ = std::max(1, step.token_budget);
+  if (step.tokens() < step.token_budget) {
+    // There was room for more: of all that run the prompts are computed.
+    known_computed_ = computed_;
+    known_planned_ = ended_planned_;
+    for (const auto& [id, row] : in_flight_) known_planned_ += row.started_step >= 0 ? row.load.compute_tokens : 0;
+  }
+  short_of_memory_ = limit == StepLimit::kKvMemory;
+}
+
+// The engine runs the oldest.
+void TimeLeft::start_rows(int64_t sequences) {
+  for (auto& [id, row] : in_flight_) {
+    if (sequences <= 0) break;
+    sequences -= std::max<int64_t>(1, row.load.choices);
+    if (row.started_step < 0) row.started_step = steps_;
+  }
+}
+
+// Tokens that an answer has which runs for a step.
+double TimeLeft::mean_age() const {
+  int64_t steps = 0;
+  for (const auto& [id, row] : in_flight_) {
+    if (row.started_step >= 0) steps += row.load.choices * (steps_ - row.started_step);
+  }
+  const double generated = static_cast<double>(std::max<int64_t>(0, generated_ - ended_generated_));
+  return steps > 0 ? generated / static_cast<double>(steps) : 0;
+}
+
+// Of the choices that run, in order of age.
+std::vector<int64_t> TimeLeft::ages() const {
+  std::vector<int64_t> all;
+  const double a_step = mean_age();
+  for (const auto& [id, row] : in_flight_) {
+    if (row.started_step < 0) break;
+    const double age = a_step * static_cast<double>(steps_ - row.started_step);
+    const auto limit = std::max<int64_t>(0, row.load.answer_tokens_max - 1);
+    all.insert(all.end(), static_cast<size_t>(row.load.choices), std::min(static_cast<int64_t>(age), limit));
+  }
+  return all;
+}
+
+StepSpeed::Tokens TimeLeft::composition(const StepRecord& step) const {
+  StepSpeed::Tokens tokens;
+  tokens.prompt = step.prompt_tokens_computed;
+  tokens.decode = step.decode_tokens;
+  double own = 0;
+  double own_positions = 0;
+  double choices = 0;
+  double positions = 0;
+  const double a_step = mean_age();
+  for (const auto& [id, row] : in_flight_) {
+    if (row.started_step < 0) break;
+    const auto load = row.load;
+    const double each =
+        static_cast<double>(load.compute_tokens) / static_cast<double>(std::max<int64_t>(1, load.choices));
+    own += each;
+    own_positions += each * (static_cast<double>(load.prompt_tokens) - each / 2);
+    choices += static_cast<double>(load.choices);
+    positions += static_cast<double>(load.choices) *
+                 (static_cast<double>(load.prompt_tokens) + a_step * static_cast<double>(steps_ - row.started_step));
+  }
+  tokens.prompt_position = own > 0 ? own_positions / own : 0;
+  tokens.decode_position = choices > 0 ? positions / choices : 0;
+  return tokens;
+}
+
+// Of the prompts' tokens that the plan computes, so many are computed: copies save some, lack of memory costs some.
+double TimeLeft::compute_share() const {
+  const bool all = known_planned_ >= ended_planned_;
+  const int64_t planned = all ? known_planned_ : ended_planned_;
+  if (planned == 0) return 1;
+  return std::min(static_cast<double>(all ? known_computed_ : ended_computed_) / static_cast<double>(planned), 8.0);
+}
+
+// Tokens of answers that are computed, for each behind the first: of answers out of a list some are certain.
+double TimeLeft::decode_share() const {
+  const int64_t more = generated_ - ended_choices_ - running_;
+  return more > 0 ? std::clamp(static_cast<double>(decoded_) / static_cast<double>(more), 0.0, 4.0) : 1;
+}
+
+// What has not begun, in order.
+std::vector<TimeLeft::Load> TimeLeft::ahead() const {
+  std::vector<Load> loads;
+  const auto add = [&](const WorkSegment& of, double rows) {
+    if (!(rows > 0) || of.rows == 0 || of.choices == 0) return;
+    const auto choices = static_cast<double>(of.choices);
+    loads.push_back({choices * rows / static_cast<double>(of.rows), static_cast<double>(of.compute_tokens) / choices,
+                     static_cast<double>(of.prompt_tokens) / choices,
+                     static_cast<double>(of.answer_tokens_max) / choices});
+  };
+  int64_t rows = 0;
+  WorkSegment known;
+  for (const WorkSegment& segment : planned_) {
+    rows += segment.rows;
+    add(segment, static_cast<double>(std::clamp<int64_t>(rows - rows_begun_, 0, segment.rows)));
+    known += segment;
+  }
+  add(known.rows > 0 ? known : begun_, static_cast<double>(std::max<int64_t>(0, rows_ - std::max(rows, rows_begun_))));
+  return loads;
+}
+
+// Rows that begin and end. Time is counted in steps.
+class TimeLeft::Course {
+ public:
+  Course(const StepSpeed& speed, double budget, double rows_at_once)
+      : speed_(speed), budget_(budget), rows_at_once_(std::max(1.0, rows_at_once)) {}
+
+  // A choice that decodes for so many steps from now on.
+  void run(double position, double decodes) {
+    if (!(decodes > 0)) return;
+    ends_.push({now_ + decodes, position - now_});
+    positions_ += position - now_;
+  }
+  // One whose prompt is computed first, as soon as there is room.
+  void begin(const Load& choice, double compute_tokens, double decodes) {
+    const double before = now_;
+    compute(choice, compute_tokens, rows_at_once_);
+    // It has its place for a whole step at least before its first token.
+    const double waits = std::max(0.0, 1 - (now_ - before));
+    run(choice.prompt_tokens, decodes > 0 ? decodes + waits : 0);
+  }
+  // Prompts of choices that run.
+  void compute(const Load& choice, double tokens) { compute(choice, tokens, std::numeric_limits<double>::infinity()); }
+  void finish() {
+    while (!ends_.empty()) {
+      pass(next_end() - now_, {0, static_cast<double>(ends_.size()), 0, position()});
+      stop_ended();
+    }
+  }
+  // Many choices of a kind, as if it went on like this.
+  void stream(const Load& load, double compute_tokens, double decodes, double mean_age) {
+    const double a_decode = decodes > 0 ? compute_tokens / decodes : 0;
+    const double at_once = rows_at_once_ * decodes / (decodes + 1);
+    const double decoding = decodes > 0 ? std::min(at_once, budget_ / (1 + a_decode)) : 0;
+    const double prompt = decodes > 0 ? decoding * a_decode : budget_;
+    const double steps = decodes > 0 ? load.choices * decodes / decoding : load.choices * compute_tokens / budget_;
+    seconds_ += steps * speed_.seconds({prompt, decoding, std::max(0.0, load.prompt_tokens - compute_tokens / 2),
+                                        load.prompt_tokens + mean_age});
+  }
+
+  double seconds() const { return seconds_; }
+
+ private:
+  struct Running {
+    double end;
+    double prompt_position;  // where it would have been at the time 0
+    bool operator>(const Running& other) const { return end > other.end; }
+  };
+
+  double next_end() const { return ends_.empty() ? std::numeric_limits<double>::infinity() : ends_.top().end; }
+  double position() const { return ends_.empty() ? 0 : positions_ / static_cast<double>(ends_.size()) + now_; }
+
+  void compute(const Load& choice, double tokens, double rows_at_once) {
+    const double prompt_position = std::max(0.0, choice.prompt_tokens - tokens / 2);
+    while (true) {
+      const auto decoding = static_cast<double>(ends_.size());
+      const double prompt = decoding < rows_at_once ? std::max(1.0, budget_ - decoding) : 0;
+      const double until_end = next_end() - now_;
+      const bool is_last = prompt > 0 && tokens <= until_end * prompt;
+      const double steps = is_last ? tokens / prompt : until_end;
+      tokens -= steps * prompt;
+      pass(steps, {prompt, decoding, prompt_position, position()});
+      if (is_last) return;
+      stop_ended();
+    }
+  }
+  void pass(double steps, const StepSpeed::Tokens& step) {
+    seconds_ += steps * speed_.seconds(step);
+    now_ += steps;
+  }
+  void stop_ended() {
+    while (!ends_.empty() && ends_.top().end <= now_) {
+      positions_ -= ends_.top().prompt_position;
+      ends_.pop();
+    }
+  }
+
+  const StepSpeed& speed_;
+  const double budget_;
+  const double rows_at_once_;
+  double now_ = 0;
+  double seconds_ = 0;
+  double positions_ = 0;
+  std::priority_queue<Running, std::vector<Running>, std::greater<>> ends_;
+};
+
+double TimeLeft::seconds() {
+  if (steps_ == 0 || (steps_ < kStepsLeast && ended_rows_ == 0)) return -1;
+  const std::vector<int64_t> running = ages();
+  forecast_.learn(running);
+  const double share = compute_share();
+  const double decode = decode_share();
+  const auto decodes = [&](double answer_tokens) { return std::max(0.0, answer_tokens - 1) * decode; };
+  Course course(speed_, token_budget_, short_of_memory_ ? running_ : max_batch_);
+
+  // Those that run: what is left of their prompts is not known one by one.
+  double prompts_left = static_cast<double>(ended_computed_ - computed_);
+  size_t i = 0;
+  Load prompts{1, 0, 0, 0};
+  for (const auto& [id, row] : in_flight_) {
+    if (row.started_step < 0) break;
+    prompts_left += share * static_cast<double>(row.load.compute_tokens);
+    prompts.prompt_tokens = static_cast<double>(row.load.prompt_tokens);
+    for (int64_t c = 0; c < row.load.choices; ++c, ++i) {
+      const auto age = static_cast<double>(running[i]);
+      // Each as good as any other: spread over the whole distribution, the order mixed.
+      const double q = std::fmod(0.5 + static_cast<double>(i) * 0.6180339887498949, 1.0);
+      const double length = std::min(forecast_.quantile(q, age), static_cast<double>(row.load.answer_tokens_max));
+      course.run(static_cast<double>(row.load.prompt_tokens) + age, std::max(1.0, length - age) * decode);
+    }
+  }
+  prompts.prompt_tokens = std::max(prompts.prompt_tokens, prompts_left / 2);
+
+  std::vector<Load> loads;
+  for (const auto& [id, row] : in_flight_) {
+    if (row.started_step >= 0 || row.load.choices == 0) continue;
+    const auto choices = static_cast<double>(row.load.choices);
+    loads.push_back({choices, static_cast<double>(row.load.compute_tokens) / choices,
+                     static_cast<double>(row.load.prompt_tokens), static_cast<double>(row.load.answer_tokens_max)});
+  }
+  const std::vector<Load> later = ahead();
+  loads.insert(loads.end(), later.begin(), later.end());
+  double choices = 0;
+  for (const Load& load : loads) choices += load.choices;
+
+  if (prompts_left > 0) course.compute(prompts, prompts_left);
+  double owed = 0;  // parts of a choice, over segments
+  for (Load load : loads) {
+    const double compute = std::max(1.0, share * load.compute_tokens);
+    if (const double streamed = std::min(load.choices, choices - kCourseChoices); streamed > 0) {
+      Load stream = load;
+      stream.choices = streamed;
+      // Of those that run at a time the long ones are more than their share.
+      const AnswerForecast::Moments answers = forecast_.moments(load.answer_tokens_max);
+      const double age = answers.mean > 0 ? answers.square / answers.mean / 2 : 0;
+      course.stream(stream, compute, decodes(answers.mean), age);
+      load.choices -= streamed;
+      choices -= streamed;
+    }
+    for (owed += load.choices; owed >= 0.5; owed -= 1, ++i) {
+      const double q = std::fmod(0.5 + static_cast<double>(i) * 0.6180339887498949, 1.0);
+      course.begin(load, compute, decodes(std::min(forecast_.quantile(q), load.answer_tokens_max)));
+    }
+  }
+  course.finish();
+  const double wall = in_steps_ > 0 ? 1 + between_steps_ / in_steps_ : 1;
+  return course.seconds() * wall;
+}
+
+}  // namespace batchwright

@@ -1,0 +1,124 @@
+// How long a job will still take: the work that is left, at what its steps turn out to cost.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "batchwright/engine.h"
+#include "job/answer_forecast.h"
+#include "job/work_ahead.h"
+#include "schedule/cost_model.h"
+
+namespace batchwright {
+
+// What a step of tokens of prompts and of answers costs: in the proportions of the cost model where there is one,
+// otherwise a fixed part and the tokens. Measured steps make seconds of it: tokens of prompts and of answers have each
+// a factor of their own, by the last two minutes or so. Not thread-safe.
+class StepSpeed {
+ public:
+  struct Tokens {
+    double prompt = 0;
+    double decode = 0;
+    double prompt_position = 0;  // the means
+    double decode_position = 0;
+
+    double all() const { return prompt + decode; }
+  };
+
+  // Null: none. Valid until the next call.
+  void set_model(const CostModel* model) { model_ = model; }
+  void record(const Tokens& step, double seconds);
+  double seconds(const Tokens& step) const;
+
+ private:
+  struct Sums {
+    double seconds = 0;
+    double shape = 0;
+  };
+
+  double shape(const Tokens& step) const;
+  double factor(const Sums& part) const;
+
+  const CostModel* model_ = nullptr;
+  Sums prompt_;
+  Sums decode_;
+};
+
+// Follows a job through its rows and steps. seconds() runs what is left through as few events as rows begin and end:
+// as many rows at once as may run, prompts in what answers leave of a step's budget, each answer as long as answers of
+// this job turn out to be (answer_forecast.h). Of long jobs only the end runs so, what stands before it passes as a
+// steady stream. Not thread-safe.
+class TimeLeft {
+ public:
+  // Rows that were not planned when they are needed are taken to be like those that were, or like those that began.
+  TimeLeft(int64_t rows, int max_batch) : rows_(rows), max_batch_(max_batch) {}
+
+  // All that is planned so far, in the order in which rows begin; empty: nothing is.
+  void plan(std::vector<WorkSegment> segments) { planned_ = std::move(segments); }
+
+  // Rows begin in the order of the plan.
+  void begin(uint64_t id, const RowLoad& row);
+  void begin_wrong() { ++rows_begun_; }  // one that gives an error without the engine
+  // generated: of each choice; none for a row that failed.
+  void end(uint64_t id, std::span<const int> generated, int64_t prompt_tokens_computed);
+  // The clock after a step.
+  void stepped(const StepRecord& step, StepLimit limit, const CostModel* model, double clock_seconds);
+
+  // Below 0: not known yet.
+  double seconds();
+
+ private:
+  struct Row {
+    RowLoad load;
+    int64_t started_step = -1;
+  };
+  // Choices that are alike, in means.
+  struct Load {
+    double choices = 0;
+    double compute_tokens = 0;  // of each, as are the others
+    double prompt_tokens = 0;
+    double answer_tokens_max = 0;
+  };
+  class Course;
+
+  void start_rows(int64_t sequences);
+  double mean_age() const;
+  std::vector<int64_t> ages() const;
+  StepSpeed::Tokens composition(const StepRecord& step) const;
+  std::vector<Load> ahead() const;
+  double compute_share() const;
+  double decode_share() const;
+
+  const int64_t rows_;
+  const int max_batch_;
+  std::vector<WorkSegment> planned_;
+  int64_t rows_begun_ = 0;
+  WorkSegment begun_;  // sums of all that began
+  std::map<uint64_t, Row> in_flight_;
+  AnswerForecast forecast_;
+  StepSpeed speed_;
+
+  // Sums over all steps, and over the rows that ended.
+  int64_t steps_ = 0;
+  int64_t generated_ = 0;
+  int64_t decoded_ = 0;
+  int64_t computed_ = 0;
+  int64_t ended_rows_ = 0;
+  int64_t ended_choices_ = 0;
+  int64_t ended_generated_ = 0;
+  int64_t ended_computed_ = 0;
+  int64_t ended_planned_ = 0;
+  // Of all prompts that were computed in full when that was last known.
+  int64_t known_computed_ = 0;
+  int64_t known_planned_ = 0;
+  int running_ = 0;
+  int token_budget_ = 1;
+  bool short_of_memory_ = false;
+  double clock_ = -1;
+  double between_steps_ = 0;  // from the end of a step to the next one's begin,
+  double in_steps_ = 0;       // and from its begin to its end
+};
+
+}  // namespace batchwright

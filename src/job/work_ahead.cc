@@ -1,0 +1,45 @@
+#include "job/work_ahead.h"
+
+#include <algorithm>
+
+#include "schedule/prefix_tree.h"
+
+namespace batchwright {
+
+WorkSegment& WorkSegment::operator+=(const WorkSegment& more) {
+  rows += more.rows;
+  choices += more.choices;
+  compute_tokens += more.compute_tokens;
+  prompt_tokens += more.prompt_tokens;
+  answer_tokens_max += more.answer_tokens_max;
+  return *this;
+}
+
+int64_t answer_tokens_max(const Request& request, int context_length) {
+  const int64_t room = int64_t{context_length} - static_cast<int64_t>(request.prompt.size());
+  return std::clamp<int64_t>(room, 0, request.max_tokens);
+}
+
+RowLoad row_load(size_t prompt_tokens, int reused_before, int choices, int64_t answer_tokens_max) {
+  const auto all = static_cast<int64_t>(prompt_tokens);
+  const int64_t rest = all - int64_t{kPagePositions} * shareable_pages(prompt_tokens);
+  return {all - std::max(0, reused_before) + (choices - 1) * rest, all, answer_tokens_max, choices};
+}
+
+void WorkAhead::add(const RowLoad& row) {
+  if (segments_.empty() || segments_.back().rows >= rows_a_segment_) {
+    if (segments_.size() == kSegmentsMax) {
+      for (size_t i = 0; i < kSegmentsMax / 2; ++i) {
+        segments_[i] = segments_[2 * i];
+        segments_[i] += segments_[2 * i + 1];
+      }
+      segments_.resize(kSegmentsMax / 2);
+      rows_a_segment_ *= 2;
+    }
+    segments_.emplace_back();
+  }
+  segments_.back() +=
+      {1, row.choices, row.compute_tokens, row.choices * row.prompt_tokens, row.choices * row.answer_tokens_max};
+}
+
+}  // namespace batchwright
