@@ -76,6 +76,8 @@ struct CalibrationOptions {
   double tokens = 0;
   double seconds_worth = 60;
   double seconds_max = 4;
+  // Measures in any case, and keeps that instead of what is there.
+  bool anew = false;
   // Measurements count although other programs use the machine: they are kept, and decide. For tests.
   bool accept_unsteady = false;
 };

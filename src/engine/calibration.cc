@@ -309,6 +309,12 @@ Status CalibrationStore::save(const std::string& key, const CostModel& model) co
   return write_file_atomically(files_, path(key), to_json(model, key));
 }
 
+Status CalibrationStore::remove(const std::string& key) const {
+  if (folder_.empty()) return {};
+  const Status status = files_.remove(path(key));
+  return status.code() == StatusCode::kNotFound ? Status() : status;
+}
+
 std::string default_cache_folder() {
   constexpr std::array<std::pair<const char*, const char*>, 3> kPlaces = {
       {{"BATCHWRIGHT_CACHE", ""}, {"XDG_CACHE_HOME", "/batchwright"}, {"HOME", "/.cache/batchwright"}}};

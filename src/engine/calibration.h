@@ -54,6 +54,8 @@ class CalibrationStore {
   std::optional<CostModel> load(const std::string& key) const;
   // Makes the folder where it is missing.
   Status save(const std::string& key, const CostModel& model) const;
+  // Nothing happens where it is not there.
+  Status remove(const std::string& key) const;
   std::string path(const std::string& key) const;
 
  private:

@@ -26,15 +26,19 @@ Status StepCosts::learn(Model& model, PageCache& cache, const std::string& key, 
                         const CalibrationOptions& options) {
   const auto files = posix_file_system();
   const CalibrationStore store(*files, options.cache_folder);
-  if (auto kept = store.load(key)) {
-    model_ = std::move(kept);
-    decides_ = true;
-    return {};
+  kept_ = {};
+  if (!options.anew) {
+    if (auto kept = store.load(key)) {
+      model_ = std::move(kept);
+      decides_ = true;
+      kept_ = {options.cache_folder, key};
+      return {};
+    }
+    // Not even the question is worth it.
+    if (options.tokens < 32 * kProbeTokens) return {};
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const double seconds_a_token, measure_token_seconds(model, cache, limits));
+    if (options.tokens * seconds_a_token <= options.seconds_worth) return {};
   }
-  // Not even the question is worth it.
-  if (options.tokens < 32 * kProbeTokens) return {};
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const double seconds_a_token, measure_token_seconds(model, cache, limits));
-  if (options.tokens * seconds_a_token <= options.seconds_worth) return {};
   BATCHWRIGHT_ASSIGN_OR_RETURN(Calibration calibration, measure_cost_model(model, cache, limits));
   model_ = std::move(calibration.model);
   // What was measured beside other programs will do for this run, with the correction that each step brings.
@@ -45,6 +49,12 @@ Status StepCosts::learn(Model& model, PageCache& cache, const std::string& key, 
 double StepCosts::check(double predicted, double seconds) {
   const double expected = check_.corrected(predicted);
   check_.record(predicted, seconds);
+  if (!kept_.key.empty() && check_.is_in_doubt()) {
+    // The next job measures anew. Where that fails now, it comes to the same question.
+    const auto files = posix_file_system();
+    (void)CalibrationStore(*files, kept_.folder).remove(kept_.key);
+    kept_ = {};
+  }
   return expected;
 }
 

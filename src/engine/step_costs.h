@@ -31,6 +31,7 @@ class StepCosts {
   // Of the step, by the model alone; 0 without one.
   double predict(const Step& step) const { return model_ ? model_->seconds(step) : 0; }
   // The step for which predict() gave `predicted` took `seconds`. Gives what was to be expected after the steps before.
+  // What was kept and turns out to be wrong (CostCheck::is_in_doubt) is removed.
   double check(double predicted, double seconds);
   const CostCheck& checked() const { return check_; }
 
@@ -41,7 +42,13 @@ class StepCosts {
   Status learn(Model& model, PageCache& cache, const std::string& key, const CalibrationLimits& limits,
                const CalibrationOptions& options);
 
+  struct Kept {
+    std::string folder;
+    std::string key;
+  };
+
   std::optional<CostModel> model_;
+  Kept kept_;  // where the model is from; empty where it was measured
   bool decides_ = false;
   CostCheck check_;
   std::vector<StageCost> spent_;  // by steps that were no requests'

@@ -29,11 +29,11 @@ enum class JobStart {
   kOverwrite,  // an unfinished run of the same job goes on; all else is replaced
 };
 
-// How much memory a row is expected to need before it ends: Request::expected_tokens.
-enum class Admission {
-  kPastFuture,  // for an answer as long as this job's answers are (schedule/answer_lengths.h)
-  kReserve,     // for max_tokens
-  kPrompt,      // for the prompt alone
+// How long an answer is expected to be for which memory must be there before its row begins (Request::expected_tokens).
+enum class ExpectedAnswer {
+  kLearned,    // as long as this job's answers are (schedule/answer_lengths.h)
+  kMaxTokens,  // as long as it may be
+  kNothing,    // memory for the prompt is enough
 };
 
 struct JobOptions {
@@ -44,7 +44,7 @@ struct JobOptions {
   bool retry_failed = false;  // rows that failed are run again
   bool ordered = false;       // the results stand in the file's order
   bool file_order = false;    // the rows run in the file's order, not in the one that costs least
-  Admission admission = Admission::kPastFuture;
+  ExpectedAnswer expected_answer = ExpectedAnswer::kLearned;
   int64_t limit = 0;          // the first rows of the file; 0: all
   double sync_seconds = 0.2;  // results wait so long for others that go to the disk with them
 
@@ -71,6 +71,7 @@ struct JobEnvironment {
   std::function<Result<std::string>()> model_hash;
   // Where the engine keeps what it measures of this machine; empty: nowhere.
   std::string cache_folder = {};
+  bool calibrate_anew = false;  // whatever it keeps there
 };
 
 struct JobProgress {

@@ -29,14 +29,14 @@ int64_t requests_ahead(const EngineOptions& options) {
 }  // namespace
 
 StepLoop::StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
-                   JobObserver* observer, const RowCounts& counts, Admission admission)
+                   JobObserver* observer, const RowCounts& counts, ExpectedAnswer expected_answer)
     : engine_(engine),
       feeder_(feeder),
       writer_(writer),
       environment_(environment),
       observer_(observer),
       counts_(counts),
-      admission_(admission),
+      expected_answer_(expected_answer),
       requests_ahead_(requests_ahead(engine.options())),
       start_seconds_(environment.seconds()),
       start_stats_(engine.stats()),
@@ -88,7 +88,11 @@ void StepLoop::accept(FedRow fed) {
   }
   if (next_id_ == 1) {
     // Now the rows are planned. Without a cost model the job runs all the same.
-    (void)engine_.calibrate({environment_.cache_folder, static_cast<double>(feeder_.prompt_tokens_planned())});
+    CalibrationOptions calibration;
+    calibration.cache_folder = environment_.cache_folder;
+    calibration.tokens = static_cast<double>(feeder_.prompt_tokens_planned());
+    calibration.anew = environment_.calibrate_anew;
+    (void)engine_.calibrate(calibration);
   }
   auto& prepared = std::get<PreparedRequest>(fed.outcome);
   const uint64_t id = next_id_++;
@@ -104,12 +108,12 @@ void StepLoop::accept(FedRow fed) {
 }
 
 int StepLoop::expected_tokens(const Request& request, uint32_t group) const {
-  switch (admission_) {
-    case Admission::kPastFuture:
+  switch (expected_answer_) {
+    case ExpectedAnswer::kLearned:
       return answer_lengths_.expected(group, request.max_tokens);
-    case Admission::kReserve:
+    case ExpectedAnswer::kMaxTokens:
       return request.max_tokens;
-    case Admission::kPrompt:
+    case ExpectedAnswer::kNothing:
       return 0;
   }
   return -1;

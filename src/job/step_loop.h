@@ -31,7 +31,7 @@ class StepLoop {
 
   // All references must outlive the loop.
   StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
-           JobObserver* observer, const RowCounts& counts, Admission admission);
+           JobObserver* observer, const RowCounts& counts, ExpectedAnswer expected_answer);
 
   // Until every row has been given to the writer (ok), or a stop was requested (kInterrupted), or the engine, the
   // reading or the writing failed. Leaves nothing active in the engine.
@@ -68,7 +68,7 @@ class StepLoop {
   const JobEnvironment& environment_;
   JobObserver* observer_;
   const RowCounts counts_;
-  const Admission admission_;
+  const ExpectedAnswer expected_answer_;
   const int64_t requests_ahead_;
   const double start_seconds_;
   const EngineStats start_stats_;

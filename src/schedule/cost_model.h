@@ -124,6 +124,11 @@ class CostCheck {
   // Of |corrected prediction / truth - 1| over all steps, to a thousandth; 0 before the first, at most 1.
   double median_error() const;
   double factor() const { return factor_; }
+  // After so many steps such a median means that the model is not of this machine as it is now: then something else
+  // than the one factor has changed.
+  static constexpr int64_t kDoubtSteps = 500;
+  static constexpr double kDoubtError = 0.2;
+  bool is_in_doubt() const { return steps_ >= kDoubtSteps && median_error() > kDoubtError; }
 
  private:
   static constexpr int kBins = 1000;

@@ -216,6 +216,21 @@ TEST(CostCheckTest, TheMedianIsThatOfTheErrors) {
   EXPECT_NEAR(check.factor(), 1, 0.02);
 }
 
+TEST(CostCheckTest, DoubtNeedsManySteps) {
+  CostCheck check;
+  const auto record = [&](int steps) {
+    for (int i = 0; i < steps; ++i) check.record(1, i % 2 == 0 ? 1.5 : 0.5);
+  };
+  record(CostCheck::kDoubtSteps - 1);
+  EXPECT_FALSE(check.is_in_doubt());
+  record(2);
+  EXPECT_TRUE(check.is_in_doubt());
+  // A machine that is slower than it was, all of it, is what the factor is for.
+  CostCheck slower;
+  for (int i = 0; i < 2 * CostCheck::kDoubtSteps; ++i) slower.record(1, 3);
+  EXPECT_FALSE(slower.is_in_doubt());
+}
+
 TEST(CostCheckTest, FollowsAMachineThatSlowsDown) {
   CostCheck check;
   for (int i = 0; i < 100; ++i) check.record(0.5, 0.5);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -18,6 +19,8 @@
 #include "base/memory_file_system.h"
 #include "batchwright/engine.h"
 #include "engine/synthetic_step.h"
+#include "platform/cpu.h"
+#include "platform/posix_file_system.h"
 
 namespace batchwright {
 namespace {
@@ -153,6 +156,49 @@ TEST_P(CalibrationTest, WhatIsKeptIsUsedAgain) {
   EXPECT_GT(fs::file_size(file), 100U);
 }
 
+// What is kept here predicts nonsense: as soon as that shows it is removed, and what is asked for anew is measured.
+TEST_P(CalibrationTest, WhatIsWrongDoesNotStay) {
+  const auto first = load();
+  ASSERT_TRUE(first->calibrate(always()).ok());
+  ASSERT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+  const fs::path file = *fs::directory_iterator(folder_);
+  CostModel nonsense = *first->cost_model();
+  // Each token takes a thousand times as long as the one before it.
+  std::vector<CostCurve::Point> points;
+  for (int tokens = 1; tokens < 16; ++tokens) points.push_back({1.0 * tokens, std::pow(1000.0, tokens - 8)});
+  nonsense.layers = CostCurve(points);
+  const std::string key = calibration_key(processor_name(), first->options().isa, first->options().threads,
+                                          first->model().hash, first->options().kv_format);
+  const auto files = posix_file_system();
+  const CalibrationStore store(*files, folder_.string());
+  ASSERT_TRUE(store.save(key, nonsense).ok());
+
+  CalibrationOptions kept_only = always();
+  kept_only.tokens = 0;
+  const auto second = load();
+  ASSERT_TRUE(second->calibrate(kept_only).ok());
+  ASSERT_EQ(second->cost_model()->layers, nonsense.layers);
+  // Steps of one token and of eight by turns.
+  for (uint64_t id = 1; second->stats().steps <= CostCheck::kDoubtSteps; ++id) {
+    Request request;
+    request.id = id;
+    request.prompt.assign(8, 3);
+    request.prompt[0] = static_cast<TokenId>(id % 50 + 3);
+    request.max_tokens = 2;
+    request.ignore_eos = true;
+    second->submit(std::move(request));
+    while (second->active() > 0) ASSERT_TRUE(second->step().ok());
+  }
+  EXPECT_FALSE(fs::exists(file));
+  CalibrationOptions anew = kept_only;
+  anew.anew = true;
+  ASSERT_TRUE(store.save(key, nonsense).ok());
+  const auto third = load();
+  ASSERT_TRUE(third->calibrate(anew).ok());
+  EXPECT_FALSE(third->cost_model()->layers == nonsense.layers);
+  EXPECT_EQ(*store.load(key), *third->cost_model());
+}
+
 TEST_P(CalibrationTest, SmallJobsAreNotMeasuredFor) {
   const auto engine = load();
   CalibrationOptions options = always();
@@ -207,6 +253,11 @@ TEST(CalibrationStoreTest, KeepsByKeyAndNeverBelievesWhatIsDamaged) {
   EXPECT_FALSE(store.load("b").has_value());
   files.write(store.path("a"), std::string(size_t{2} << 20, ' ') + files.content(store.path("a")));
   EXPECT_FALSE(store.load("a").has_value());
+
+  ASSERT_TRUE(store.save("a", sample_model()).ok());
+  EXPECT_TRUE(store.remove("a").ok());
+  EXPECT_FALSE(store.load("a").has_value());
+  EXPECT_TRUE(store.remove("a").ok());
 
   const CalibrationStore nowhere(files, "");
   EXPECT_TRUE(nowhere.save("a", sample_model()).ok());
