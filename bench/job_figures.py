@@ -45,6 +45,28 @@ def recomputed(runs):
     return Figure("rows evicted and recomputed", str(most), most, "0", most == 0)
 
 
+def paused_share(runs):
+    """Sequences that gave their pages up, at default settings: under one in a hundred."""
+    most = max(run["preemptions"] / run["rows_total"] for run in runs)
+    return Figure("rows paused where there is plenty", f"{most:.1%}", most, "under 1%", most < 0.01)
+
+
+def against_other_ways(ways, plenty):
+    """`ways`: runs by --admission. Reserving max_tokens lets few rows run; the prompt alone makes them give up pages."""
+    first = ways["past-future"]
+    pairs = [min(run["seconds"] for run in others) / run_first["seconds"]
+             for run_first, *others in zip(first, ways["reserve"], ways["prompt"])]
+    middle, shown = ratio_of(pairs)
+    out = [at_least("rows/s, past-future / the better of the others", middle, 1.3, shown, "1.3")]
+    for way, runs in ways.items():
+        rows = runs[0]["rows_total"]
+        out.append(Figure(f"rows/s, {way}", f"{rows / median_of(runs, 'seconds'):.2f}, "
+                          f"{max(run['preemptions'] for run in runs)} times pages given up"))
+    return out + [Figure("rows/s with plenty of memory", f"{plenty['rows_total'] / plenty['seconds']:.2f}"),
+                  Figure("KV memory", f"{first[0]['kv_memory_bytes'] / 2**20:.0f} MiB; where there is plenty "
+                                      f"{plenty['kv_bytes_held_max'] / 2**20:.0f} MiB are held")]
+
+
 def equal_alone(checks):
     """`checks`: what verify() said; nothing where none was asked for."""
     if not checks:

@@ -188,6 +188,34 @@ class Scarce:
         return out + job_figures.equal_alone(checks)
 
 
+class HalfMemory:
+    """Answers whose lengths nobody knows beforehand, in half of the KV memory that sequences hold where there is plenty."""
+    name, about = "half-memory", "256 rows with answers of 24 to 1,024 tokens, at half of the KV memory that they would like"
+    WAYS = ("past-future", "reserve", "prompt")
+
+    def measure(self, bench):
+        rows = job_rows.heavy_tail(bench.texts, bench.metadata["tokenizer.ggml.eos_token_id"], bench.shrink)
+        path = bench.write(self.name, rows)
+        context = max(len(row.prompt) + row.answer_max for row in rows)
+        options = ("--context-length", context)
+        liked = bench.jobs.kv_bytes(context) * 64
+        plenty = bench.jobs.run(path, *options, "--kv-memory", liked, trace=True)
+        raw = {"plenty": plenty, "answers": sum(row.answer for row in rows), "ways": {way: [] for way in self.WAYS}}
+        # A page of a row that alone is as long as the context fits in any case.
+        half = max(plenty["kv_bytes_held_max"] // 2, bench.jobs.kv_bytes(context + prefix_pages.PAGE))
+        for turn in range(bench.pairs):
+            bench.in_turn(turn, *(lambda way=way: raw["ways"][way].append(
+                bench.jobs.run(path, *options, "--kv-memory", half, "--admission", way, out=f"{way}.jsonl"))
+                for way in self.WAYS))
+        bench.jobs.run(path, *options, "--kv-memory", half)
+        raw["check"] = bench.verify()
+        return raw
+
+    def figures(self, raw):
+        return [*job_figures.against_other_ways(raw["ways"], raw["plenty"]),
+                job_figures.paused_share([raw["plenty"]]), *job_figures.equal_alone(raw["check"])]
+
+
 class PlanMillion:
     name, about = "plan-1m", "planning 1,000,000 rows of 200 bytes"
 
@@ -204,4 +232,4 @@ class PlanMillion:
         return job_figures.planning(raw["runs"])
 
 
-KINDS = [Demo(64, 10), Demo(512, 4), Documents(), Mixed(), SharedPrefix(), Scarce(), PlanMillion()]
+KINDS = [Demo(64, 10), Demo(512, 4), Documents(), Mixed(), SharedPrefix(), Scarce(), HalfMemory(), PlanMillion()]

@@ -10,11 +10,16 @@ class Row:
     name: str
     prompt: tuple  # token ids
     answer: int  # tokens out, exactly
+    answer_max: int = 0  # more than that: the row may answer so long, and nobody knows that it will not
+    end_token: int = 0  # by which it ends then
 
     def line(self):
-        # Nothing but max_tokens ends the answer.
         body = {"prompt": list(self.prompt), "temperature": 0, "max_tokens": self.answer, "min_tokens": self.answer,
-                "ignore_eos": True}
+                "ignore_eos": True}  # nothing but max_tokens ends the answer
+        if self.answer_max:
+            # The token that ends it, the likeliest from here on, is one of the answer's.
+            body |= {"max_tokens": self.answer_max, "min_tokens": self.answer - 1, "ignore_eos": False,
+                     "logit_bias": {str(self.end_token): 100}}
         return json.dumps({"custom_id": self.name, "method": "POST", "url": "/v1/completions", "body": body})
 
 
@@ -69,6 +74,17 @@ def mixed(texts, shrink=1):
     long_in = [Row(f"long-in-{index}", tuple(texts.draw(words, 1500, begins=True)), 8) for index in range(count)]
     long_out = [Row(f"long-out-{index}", tuple(texts.draw(words, 60, begins=True)), 256) for index in range(count)]
     return long_in + long_out
+
+
+def heavy_tail(texts, end_token, shrink=1):
+    """256 rows of 48 to 96 tokens in, which answer in 24 tokens or more and rarely in many more (Pareto, 1.1), of at most
+    1,024: half of them in 45, one in ten in 195 or more. What they ask for is 1,024 each."""
+    shape, words = generators("heavy tail")
+    rows = []
+    for index in range(max(16, 256 // shrink)):
+        prompt = texts.draw(words, shape.randint(48, 96), begins=True)
+        rows.append(Row(f"row-{index}", tuple(prompt), min(1024, int(24 * shape.paretovariate(1.1))), 1024, end_token))
+    return rows
 
 
 def one_prefix(texts, prefix, count, own, answer):

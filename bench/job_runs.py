@@ -70,7 +70,9 @@ class Jobs:
         run = {**read_report(report), "wall": wall}
         if trace:
             events = json.loads(trace_file.read_text(encoding="utf-8"))
-            run["steps_traced"] = steps_of(events["traceEvents"] if isinstance(events, dict) else events)
+            events = events["traceEvents"] if isinstance(events, dict) else events
+            run["steps_traced"] = steps_of(events)
+            run["kv_bytes_held_max"] = max(event["args"]["kv_bytes_used"] for event in events if event.get("cat") == "step")
         for old in self.folder.glob(out.name + "*.old-*"):
             old.unlink()
         return run
