@@ -96,6 +96,8 @@ class RunCommand : public Command {
   bool restart_ = false;
   bool overwrite_ = false;
   int sync_milliseconds_ = 200;
+  bool recalibrate_ = false;
+  std::string admission_ = "past-future";
   StepFiles step_files_{*files_};
   bool quiet_ = false;
   bool json_ = false;
@@ -128,6 +130,13 @@ void RunCommand::add_files(CLI::App& command) {
                      "The answers, a table where it ends in .csv; - is standard output, failed rows included");
   command.add_flag("--dry-run", dry_run_, "Only check the rows and say what they will take, as batchwright plan does");
   command.add_flag("--ordered", job_.ordered, "Answers in the order of the rows");
+  command
+      .add_option("--admission", admission_,
+                  "A row begins when there is memory for: past-future, answers as long as this job's are; reserve, "
+                  "max_tokens; prompt, its prompt; for measuring")
+      ->check(CLI::IsMember({"past-future", "reserve", "prompt"}))
+      ->capture_default_str();
+  command.add_flag("--recalibrate", recalibrate_, "Measure what steps cost here, whatever is known of it");
   command.add_option("--report", job_.report, "Where the report goes (default: OUTPUT.report.json)");
   step_files_.add_to(command, true);
   command.add_flag("--quiet", quiet_, "Print errors only");
@@ -170,6 +179,9 @@ std::vector<std::string> RunCommand::files_in_use() const {
 }
 
 Result<JobOutcome> RunCommand::run_job() {
+  job_.expected_answer = admission_ == "reserve"  ? ExpectedAnswer::kMaxTokens
+                         : admission_ == "prompt" ? ExpectedAnswer::kNothing
+                                                  : ExpectedAnswer::kLearned;
   if (restart_) job_.start = JobStart::kRestart;
   if (resume_) job_.start = JobStart::kResume;
   if (overwrite_) job_.start = JobStart::kOverwrite;
@@ -182,6 +194,7 @@ Result<JobOutcome> RunCommand::run_job() {
   environment.stop_requested = stop_signalled;
   environment.peak_memory_bytes = peak_memory_bytes;
   environment.cache_folder = default_cache_folder();
+  environment.calibrate_anew = recalibrate_;
   environment.model_hash = [this]() -> Result<std::string> {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const Hash128 hash, hash_file(*files_, job_.model_path));
     return hash.hex();
