@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/status_macros.h"
+#include "engine/answer_work.h"
 #include "job/fed_row.h"
 
 namespace batchwright {

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "engine/answer_work.h"
 
 namespace batchwright {
 namespace {
@@ -145,7 +146,7 @@ void StepLoop::end(const InFlight& row, const Completion& completion) {
   std::vector<int> generated;
   for (const Choice& choice : completion.choices) generated.push_back(choice.generated_tokens);
   for (const int tokens : generated) answer_lengths_.record(row.answer_group, tokens);
-  time_left_.end(completion.id, generated, completion.prompt_tokens_computed);
+  time_left_.end(completion.id, generated);
   prompt_tokens_done_ += int64_t{completion.prompt_tokens} * row.choices;
   prompt_tokens_done_computed_ += completion.prompt_tokens_computed;
 }

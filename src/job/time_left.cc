@@ -80,7 +80,7 @@ void TimeLeft::begin(uint64_t id, const RowLoad& row) {
   in_flight_.emplace(id, Row{row});
 }
 
-void TimeLeft::end(uint64_t id, std::span<const int> generated, int64_t prompt_tokens_computed) {
+void TimeLeft::end(uint64_t id, std::span<const int> generated) {
   const auto row = in_flight_.find(id);
   if (row == in_flight_.end()) return;
   const RowLoad& load = row->second.load;
@@ -91,12 +91,12 @@ void TimeLeft::end(uint64_t id, std::span<const int> generated, int64_t prompt_t
   ++ended_rows_;
   ended_choices_ += load.choices;
   ended_planned_ += load.compute_tokens;
-  ended_computed_ += prompt_tokens_computed;
   in_flight_.erase(row);
 }
 
 void TimeLeft::stepped(const StepRecord& step, StepLimit limit, const CostModel* model, double clock_seconds) {
-  start_rows(step.sequences_running);
+  const int64_t planned_before = planned_tokens();
+  const int started = start_rows(step.sequences_running);
   speed_.set_model(model);
   speed_.record(composition(step), step.seconds);
   if (clock_ >= 0) {
@@ -110,22 +110,41 @@ void TimeLeft::stepped(const StepRecord& step, StepLimit limit, const CostModel*
   computed_ += step.prompt_tokens_computed;
   running_ = step.sequences_running;
   token_budget_ = std::max(1, step.token_budget);
+  const int64_t planned = planned_tokens();
   if (step.tokens() < step.token_budget) {
     // There was room for more: of all that run the prompts are computed.
     known_computed_ = computed_;
-    known_planned_ = ended_planned_;
-    for (const auto& [id, row] : in_flight_) known_planned_ += row.started_step >= 0 ? row.load.compute_tokens : 0;
+    known_planned_ = planned;
+  } else if (planned > planned_before && planned_before > 0) {
+    // New rows get what those before them leave of a step; the last of them, or the first, only a part.
+    const double given = step.prompt_tokens_computed * (1 - 0.5 / started);
+    known_computed_ = computed_ - std::llround(given);
+    known_planned_ = planned_before;
   }
   short_of_memory_ = limit == StepLimit::kKvMemory;
 }
 
 // The engine runs the oldest.
-void TimeLeft::start_rows(int64_t sequences) {
+int TimeLeft::start_rows(int64_t sequences) {
+  int started = 0;
   for (auto& [id, row] : in_flight_) {
     if (sequences <= 0) break;
     sequences -= std::max<int64_t>(1, row.load.choices);
-    if (row.started_step < 0) row.started_step = steps_;
+    if (row.started_step >= 0) continue;
+    row.started_step = steps_;
+    ++started;
   }
+  return started;
+}
+
+// By the plan, of the prompts of all rows that have started.
+int64_t TimeLeft::planned_tokens() const {
+  int64_t tokens = ended_planned_;
+  for (const auto& [id, row] : in_flight_) {
+    if (row.started_step < 0) break;
+    tokens += row.load.compute_tokens;
+  }
+  return tokens;
 }
 
 // Tokens that an answer has which runs for a step.
@@ -178,10 +197,8 @@ StepSpeed::Tokens TimeLeft::composition(const StepRecord& step) const {
 
 // Of the prompts' tokens that the plan computes, so many are computed: copies save some, lack of memory costs some.
 double TimeLeft::compute_share() const {
-  const bool all = known_planned_ >= ended_planned_;
-  const int64_t planned = all ? known_planned_ : ended_planned_;
-  if (planned == 0) return 1;
-  return std::min(static_cast<double>(all ? known_computed_ : ended_computed_) / static_cast<double>(planned), 8.0);
+  if (known_planned_ == 0) return 1;
+  return std::min(static_cast<double>(known_computed_) / static_cast<double>(known_planned_), 8.0);
 }
 
 // Tokens of answers that are computed, for each behind the first: of answers out of a list some are certain.
@@ -306,12 +323,12 @@ double TimeLeft::seconds() {
   Course course(speed_, token_budget_, short_of_memory_ ? running_ : max_batch_);
 
   // Those that run: what is left of their prompts is not known one by one.
-  double prompts_left = static_cast<double>(ended_computed_ - computed_);
+  const double prompts_left =
+      static_cast<double>(known_computed_ - computed_) + share * static_cast<double>(planned_tokens() - known_planned_);
   size_t i = 0;
   Load prompts{1, 0, 0, 0};
   for (const auto& [id, row] : in_flight_) {
     if (row.started_step < 0) break;
-    prompts_left += share * static_cast<double>(row.load.compute_tokens);
     prompts.prompt_tokens = static_cast<double>(row.load.prompt_tokens);
     for (int64_t c = 0; c < row.load.choices; ++c, ++i) {
       const auto age = static_cast<double>(running[i]);

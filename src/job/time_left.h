@@ -62,7 +62,7 @@ class TimeLeft {
   void begin(uint64_t id, const RowLoad& row);
   void begin_wrong() { ++rows_begun_; }  // one that gives an error without the engine
   // generated: of each choice; none for a row that failed.
-  void end(uint64_t id, std::span<const int> generated, int64_t prompt_tokens_computed);
+  void end(uint64_t id, std::span<const int> generated);
   // The clock after a step.
   void stepped(const StepRecord& step, StepLimit limit, const CostModel* model, double clock_seconds);
 
@@ -83,7 +83,8 @@ class TimeLeft {
   };
   class Course;
 
-  void start_rows(int64_t sequences);
+  int start_rows(int64_t sequences);
+  int64_t planned_tokens() const;
   double mean_age() const;
   std::vector<int64_t> ages() const;
   StepSpeed::Tokens composition(const StepRecord& step) const;
@@ -108,7 +109,6 @@ class TimeLeft {
   int64_t ended_rows_ = 0;
   int64_t ended_choices_ = 0;
   int64_t ended_generated_ = 0;
-  int64_t ended_computed_ = 0;
   int64_t ended_planned_ = 0;
   // Of all prompts that were computed in full when that was last known.
   int64_t known_computed_ = 0;

@@ -95,20 +95,21 @@ class Steps {
   void step(TimeLeft& time) {
     StepRecord record;
     record.token_budget = budget_;
-    record.sequences_running = std::min(static_cast<int>(active_.size()), max_batch_);
-    record.sequences_waiting = static_cast<int>(active_.size()) - record.sequences_running;
+    const int could_run = std::min(static_cast<int>(active_.size()), max_batch_);
     double positions = 0;
     int room = budget_;
     for (int pass = 0; pass < 2; ++pass) {
-      for (int i = 0; i < record.sequences_running; ++i) {
+      for (int i = 0; i < could_run; ++i) {
         Active& a = active_[static_cast<size_t>(i)];
         if (pass == 0 && a.generated > 0) {
+          record.sequences_running = i + 1;
           ++record.decode_tokens;
           positions += a.row.prompt + a.generated;
           ++record.generated_tokens;
           ++a.generated;
           --room;
-        } else if (pass == 1 && a.generated == 0) {
+        } else if (pass == 1 && a.generated == 0 && room > 0) {
+          record.sequences_running = i + 1;
           const int tokens = std::min(room, static_cast<int>(a.prompt_left));
           record.prompt_tokens_computed += tokens;
           positions += tokens * (a.row.prompt - a.prompt_left + tokens / 2.0);
@@ -120,6 +121,7 @@ class Steps {
         }
       }
     }
+    record.sequences_waiting = static_cast<int>(active_.size()) - record.sequences_running;
     record.step = ++steps_;
     const double tokens = record.tokens();
     record.seconds = 0.004 + std::max(0.012, 0.00025 * tokens) + positions * 1e-7;
@@ -132,7 +134,7 @@ class Steps {
         ++i;
         continue;
       }
-      time.end(a.id, std::vector<int>{a.generated}, std::llround(std::max(1.0, std::round(a.row.compute * copies))));
+      time.end(a.id, std::vector<int>{a.generated});
       active_.erase(active_.begin() + static_cast<ptrdiff_t>(i));
       ++ended_;
     }

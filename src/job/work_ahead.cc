@@ -15,11 +15,6 @@ WorkSegment& WorkSegment::operator+=(const WorkSegment& more) {
   return *this;
 }
 
-int64_t answer_tokens_max(const Request& request, int context_length) {
-  const int64_t room = int64_t{context_length} - static_cast<int64_t>(request.prompt.size());
-  return std::clamp<int64_t>(room, 0, request.max_tokens);
-}
-
 RowLoad row_load(size_t prompt_tokens, int reused_before, int choices, int64_t answer_tokens_max) {
   const auto all = static_cast<int64_t>(prompt_tokens);
   const int64_t rest = all - int64_t{kPagePositions} * shareable_pages(prompt_tokens);

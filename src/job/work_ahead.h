@@ -5,8 +5,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "batchwright/request.h"
-
 namespace batchwright {
 
 // What is known of a row before it runs. A row that is wrong has nothing: all 0.
@@ -16,9 +14,6 @@ struct RowLoad {
   int64_t answer_tokens_max = 0;  // of one choice
   int64_t choices = 0;
 };
-
-// Tokens that each choice can have in a context of that length.
-int64_t answer_tokens_max(const Request& request, int context_length);
 
 // Of a prompt that begins with so many tokens as the one before it in the order - whole pages - does (-1: not known).
 // Of the choices but the first nothing is shared behind the prompt's last whole page.
