@@ -7,13 +7,16 @@
 #include <chrono>
 #include <cmath>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/json_writer.h"
 #include "base/status_macros.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/job_prompt_encoder.h"
+#include "cli/step_files.h"
 #include "cli/stop_signal.h"
 #include "engine/calibration.h"
 #include "engine/engine_outline.h"
@@ -85,10 +88,10 @@ class Planner {
 // What the job reads must not be written over.
 Status Planner::check_chart() const {
   if (flags_.chart_path.empty()) return {};
-  for (const std::string& path : {job_.job.input, job_.job.model_path, job_.template_path}) {
-    if (path == flags_.chart_path) return invalid_argument(flags_.chart_path + ": has another use in this command");
-  }
-  return {};
+  std::vector<std::string> taken = {job_.job.model_path};
+  if (job_.job.input != "-") taken.push_back(job_.job.input);
+  if (!job_.template_path.empty()) taken.push_back(job_.template_path);
+  return check_new_file("--chart", flags_.chart_path, taken);
 }
 
 Status Planner::make() {

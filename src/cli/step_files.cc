@@ -21,7 +21,21 @@ std::string place_of(const std::string& path) {
   return error ? path : place.string();
 }
 
-Status check_place(const char* option, const std::string& path, const std::vector<std::string>& taken) {
+StepSample sample_of(const StepRecord& step) {
+  StepSample sample;
+  sample.begin_seconds = step.begin_seconds;
+  sample.seconds = step.seconds;
+  sample.token_budget = step.token_budget;
+  sample.decode_tokens = step.decode_tokens;
+  sample.prompt_tokens_computed = step.prompt_tokens_computed;
+  sample.prompt_tokens = step.prompt_tokens;
+  sample.kv_bytes = step.kv_bytes_used;
+  return sample;
+}
+
+}  // namespace
+
+Status check_new_file(const char* option, const std::string& path, const std::vector<std::string>& taken) {
   if (path == "-") return invalid_argument(fmt::format("{} is -; it needs a file", option));
   const std::string place = place_of(path);
   for (const std::string& other : taken) {
@@ -37,20 +51,6 @@ Status check_place(const char* option, const std::string& path, const std::vecto
   return {};
 }
 
-StepSample sample_of(const StepRecord& step) {
-  StepSample sample;
-  sample.begin_seconds = step.begin_seconds;
-  sample.seconds = step.seconds;
-  sample.token_budget = step.token_budget;
-  sample.decode_tokens = step.decode_tokens;
-  sample.prompt_tokens_computed = step.prompt_tokens_computed;
-  sample.prompt_tokens = step.prompt_tokens;
-  sample.kv_bytes = step.kv_bytes_used;
-  return sample;
-}
-
-}  // namespace
-
 void StepFiles::add_to(CLI::App& command, bool chart) {
   command.add_option("--trace", trace_path_, "Write what each step held and took, for Perfetto or chrome://tracing");
   if (!chart) return;
@@ -59,10 +59,10 @@ void StepFiles::add_to(CLI::App& command, bool chart) {
 
 Status StepFiles::check(std::vector<std::string> taken) const {
   if (!trace_path_.empty()) {
-    BATCHWRIGHT_RETURN_IF_ERROR(check_place("--trace", trace_path_, taken));
+    BATCHWRIGHT_RETURN_IF_ERROR(check_new_file("--trace", trace_path_, taken));
     taken.push_back(trace_path_);
   }
-  return chart_path_.empty() ? Status() : check_place("--chart", chart_path_, taken);
+  return chart_path_.empty() ? Status() : check_new_file("--chart", chart_path_, taken);
 }
 
 Status StepFiles::begin(const Engine& engine) {

@@ -17,6 +17,10 @@ class App;
 
 namespace batchwright {
 
+// Whether a file may be written there. kInvalidArgument, naming the option, where it is one of those that are taken;
+// kNotFound where there is no folder for it.
+Status check_new_file(const char* option, const std::string& path, const std::vector<std::string>& taken);
+
 // Nothing that goes wrong once the steps have begun hurts whoever runs them: it is told at the end. One thread at a
 // time.
 class StepFiles {

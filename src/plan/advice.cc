@@ -18,6 +18,10 @@ constexpr double kWideRange = 2.5;
 
 std::string percent(double share) { return fmt::format("{:.0f}%", 100 * share); }
 
+std::string shown_bytes(double bytes) {
+  return bytes < 0x1p30 ? fmt::format("{:.1f} MiB", bytes / 0x1p20) : fmt::format("{:.1f} GiB", bytes / 0x1p30);
+}
+
 double kv_bytes(const SimulationOptions& options) {
   double bytes = 0;
   for (size_t c = 0; c < options.page_classes.size(); ++c) {
@@ -101,8 +105,8 @@ class Adviser {
       const auto gain = saved(with_kv_memory(input_.options, 2, input_.rows));
       if (gain && *gain >= kWorthSaying) {
         advice_.push_back({"kv_memory",
-                           fmt::format("twice the KV memory ({:.1f} GiB) would save about {} of the time",
-                                       2 * bytes / 0x1p30, percent(*gain)),
+                           fmt::format("twice the KV memory ({}) would save about {} of the time",
+                                       shown_bytes(2 * bytes), percent(*gain)),
                            {{"kv_memory_bytes", 2 * bytes}, {"seconds_saved", *gain * input_.seconds_expected}}});
       }
       return;
@@ -111,17 +115,18 @@ class Adviser {
     const auto gain = saved(half);
     if (gain && *gain > -0.01) {
       // As little as was ever held does not cost anything either.
-      advice_.push_back({"kv_memory",
-                         fmt::format("half the KV memory ({:.1f} GiB) would be as fast: sequences hold {:.1f} GiB at "
-                                     "most",
-                                     kv_bytes(half) / 0x1p30, static_cast<double>(before_.kv_bytes_held_max) / 0x1p30),
-                         {{"kv_memory_bytes", kv_bytes(half)},
-                          {"kv_bytes_held_max", static_cast<double>(before_.kv_bytes_held_max)},
-                          {"seconds_saved", *gain * input_.seconds_expected}}});
+      advice_.push_back(
+          {"kv_memory",
+           fmt::format("half the KV memory ({}) would be as fast: sequences hold {} at "
+                       "most",
+                       shown_bytes(kv_bytes(half)), shown_bytes(static_cast<double>(before_.kv_bytes_held_max))),
+           {{"kv_memory_bytes", kv_bytes(half)},
+            {"kv_bytes_held_max", static_cast<double>(before_.kv_bytes_held_max)},
+            {"seconds_saved", *gain * input_.seconds_expected}}});
     } else if (gain && *gain <= -kWorthSaying) {
       advice_.push_back({"kv_memory",
-                         fmt::format("half the KV memory ({:.1f} GiB) would take about {} longer",
-                                     kv_bytes(half) / 0x1p30, percent(-*gain)),
+                         fmt::format("half the KV memory ({}) would take about {} longer", shown_bytes(kv_bytes(half)),
+                                     percent(-*gain)),
                          {{"kv_memory_bytes", kv_bytes(half)}, {"seconds_saved", *gain * input_.seconds_expected}}});
     }
   }
