@@ -37,7 +37,7 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 
 TEST(CommandLine, HelpBeginsWithExamples) {
   for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{
-           {"--help"}, {"run", "--help"}, {"inspect", "--help"}, {"eval", "--help"}, {"bench", "--help"}}) {
+           {"--help"}, {"run", "--help"}, {"plan", "--help"}, {"inspect", "--help"}, {"eval", "--help"}, {"bench", "--help"}}) {
     const Ran ran = run(words);
     EXPECT_EQ(ran.code, 0);
     EXPECT_EQ(ran.err, "");
@@ -57,8 +57,8 @@ TEST(CommandLine, WrongWordsGetASuggestion) {
   };
   EXPECT_TRUE(contains(usage({"rnu"}), "did you mean run?"));
   EXPECT_TRUE(contains(usage({"insepct", "x"}), "did you mean inspect?"));
-  EXPECT_TRUE(contains(usage({"frobnicate"}), "there are run, verify, inspect, eval, bench"));
-  EXPECT_TRUE(contains(usage({}), "run, verify, inspect, eval, bench"));
+  EXPECT_TRUE(contains(usage({"frobnicate"}), "there are run, plan, verify, inspect, eval, bench"));
+  EXPECT_TRUE(contains(usage({}), "run, plan, verify, inspect, eval, bench"));
   EXPECT_TRUE(contains(usage({"run", "j", "-m", "m", "-o", "o", "--max-bach", "3"}), "did you mean --max-batch?"));
   EXPECT_TRUE(contains(usage({"run", "j", "-m", "m", "-o", "o", "--xyzzy=3"}), "\"--xyzzy\" is no option of run\n"));
   EXPECT_TRUE(contains(usage({"run", "j", "-m", "m"}), "--output is required"));
