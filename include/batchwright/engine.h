@@ -61,6 +61,7 @@ struct EngineStats {
   int64_t kv_pages_total = 0;
   int64_t kv_pages_used = 0;
   size_t kv_memory_bytes = 0;
+  size_t kv_bytes_touched = 0;  // of pages that were ever used: of the others no memory is taken
   size_t weight_bytes = 0;
   // Median over the steps that were predicted of |predicted / true seconds - 1|; 0 without a cost model.
   double cost_model_error = 0;

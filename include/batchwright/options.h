@@ -30,7 +30,15 @@ struct EngineOptions {
   // 512, or fewer where Engine::calibrate finds that more gain nothing.
   int max_batch_tokens = 0;
 
-  // Bytes for KV pages. 0: half of the memory that is free to the process after loading.
+  // Bytes of the whole process at its peak, what it holds before the engine is loaded included. Engine::load fails where
+  // they do not suffice. 0: what the cgroup's limit leaves, or no limit where there is none.
+  size_t memory_bytes = 0;
+
+  // Of these, what the caller will need beside the engine: KV pages do not take it.
+  size_t caller_memory_bytes = 0;
+
+  // Bytes for KV pages: never exceeded. 0: what memory_bytes leaves, or half of the memory that is free on the machine
+  // where nothing limits it.
   size_t kv_memory_bytes = 0;
 
   KvFormat kv_format = KvFormat::kF16;

@@ -73,7 +73,10 @@ void EngineFlags::add_to(CLI::App& command, bool batching) {
       ->check(CLI::Range(1, 1024));
   command.add_option("--isa", options_.isa,
                      "auto, scalar, avx2, avxvnni, avx512, vnni or amx (default: BATCHWRIGHT_ISA or auto)");
-  command.add_option("--kv-memory", kv_memory_, "Memory for the KV cache, as 2GiB (default: half of what is free)");
+  command.add_option("--memory", memory_,
+                     "Memory for the whole process, as 4GiB (default: what a cgroup's limit leaves, if there is one)");
+  command.add_option("--kv-memory", kv_memory_,
+                     "Memory for the KV cache, as 2GiB (default: what --memory leaves, else half of what is free)");
   if (!batching) return;
   command.add_option("--max-batch", options_.max_batch, "Sequences in flight at most")
       ->check(CLI::Range(1, 65536))
@@ -90,6 +93,9 @@ void EngineFlags::add_to(CLI::App& command, bool batching) {
 
 Result<EngineOptions> EngineFlags::options() const {
   EngineOptions out = options_;
+  if (!memory_.empty()) {
+    BATCHWRIGHT_ASSIGN_OR_RETURN(out.memory_bytes, parse_byte_count("--memory", memory_));
+  }
   if (!kv_memory_.empty()) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(out.kv_memory_bytes, parse_byte_count("--kv-memory", kv_memory_));
   }

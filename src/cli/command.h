@@ -47,12 +47,13 @@ std::string format_bytes(double bytes);
 // The options of an engine that several commands have.
 class EngineFlags {
  public:
-  // batching: also --max-batch, --max-batch-tokens and --kv-memory.
+  // --threads, --isa, --memory and --kv-memory; batching: also --max-batch, --max-batch-tokens and --context-length.
   void add_to(CLI::App& command, bool batching);
   Result<EngineOptions> options() const;
 
  private:
   EngineOptions options_;
+  std::string memory_;
   std::string kv_memory_;
 };
 

@@ -81,7 +81,7 @@ class Planner {
   EngineOutline outline_;
   SurveyedJob surveyed_;
   double order_seconds_ = 0;
-  size_t own_bytes_ = 0;  // that the process took beside weights, pages and buffers
+  size_t job_bytes_ = 0;  // what a run takes beside the engine
   SimulatedPlan plan_;
 };
 
@@ -116,7 +116,7 @@ Status Planner::survey(const JobSurvey& rows) {
   BATCHWRIGHT_ASSIGN_OR_RETURN(
       surveyed_, rows.look(context, *outline_.vocabulary, {outline_.options.threads, outline_.options.max_batch}));
   order_seconds_ = steady_seconds() - begin;
-  own_bytes_ = peak_memory_bytes();
+  job_bytes_ = rows.memory_bytes(outline_.options.max_batch);
   return {};
 }
 
@@ -156,9 +156,10 @@ Status Planner::simulate() {
   if (plan_.stopped) return interrupted("stopped on request");
   JobPlan& plan = plan_.plan;
   plan.kv_memory_bytes = outline_.kv_bytes_total();
-  plan.peak_memory_bytes =
-      own_bytes_ + outline_.weight_bytes + plan_.expected.kv_bytes_touched +
-      step_buffer_bytes(outline_.shape, outline_.options.max_batch_tokens, outline_.options.threads);
+  MemoryPlan memory = outline_.memory;
+  memory.kv = plan_.expected.kv_bytes_touched;
+  memory.caller = job_bytes_;
+  plan.peak_memory_bytes = memory.peak();
   plan.multiply_adds = multiply_adds(work_of(outline_.shape), surveyed_.rows, plan.prompt_tokens_to_compute);
   if (flags_.chart_path.empty()) return {};
   const ChartText text{job_.chart_title(), "as planned", plan.kv_memory_bytes};

@@ -206,6 +206,7 @@ Result<JobOutcome> RunCommand::run_job() {
     return JobOutcome{{}, *job->finished()};
   }
   if (speaks()) fmt::print(stderr, "{} rows; loading {}\n", job->rows_total(), job_.model_path);
+  engine_options.caller_memory_bytes = job->memory_bytes(engine_options.max_batch);
   const double load_start = steady_seconds();
   BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(job_.model_path, engine_options));
   const auto encoder = job_prompt_encoder(engine->model(), engine->tokenizer(),

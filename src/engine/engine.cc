@@ -15,6 +15,7 @@
 #include "decode/logprobs.h"
 #include "engine/engine_outline.h"
 #include "engine/kv_pages.h"
+#include "engine/memory_plan.h"
 #include "engine/request_check.h"
 #include "engine/scoring.h"
 #include "engine/sequence.h"
@@ -22,6 +23,7 @@
 #include "formats/gguf.h"
 #include "model/model.h"
 #include "platform/cpu.h"
+#include "platform/memory_limit.h"
 #include "platform/thread_pool.h"
 #include "schedule/scheduler.h"
 #include "text/tokenizer.h"
@@ -29,9 +31,6 @@
 
 namespace batchwright {
 namespace {
-
-// Of steps where nobody says: buffers for so many rows are there to be measured with.
-constexpr int kDefaultBatchTokens = 512;
 
 // Request::reused_tokens for a sequence after which others of the same request come.
 int reused_by_own(const Request& request) {
@@ -140,12 +139,6 @@ Status EngineImpl::resolve_options(const EngineOptions& options) {
 
 Status EngineImpl::set_up_cache() {
   const ModelShape& shape = model_->shape();
-  if (options_.context_length == 0) options_.context_length = shape.context_length;
-  if (options_.context_length > shape.context_length) {
-    return invalid_argument(fmt::format("context_length is {}; the model was trained for {}", options_.context_length,
-                                        shape.context_length));
-  }
-  if (options_.kv_memory_bytes == 0) options_.kv_memory_bytes = available_memory_bytes() / 2;
   BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<int32_t> pages,
                                plan_kv_pages(shape, options_.kv_format, options_.kv_memory_bytes,
                                              options_.context_length, options_.max_batch, options_.max_batch_tokens));
@@ -172,11 +165,16 @@ Result<std::unique_ptr<Engine>> EngineImpl::create(const std::string& path, cons
   auto engine = std::unique_ptr<EngineImpl>(new EngineImpl());
   BATCHWRIGHT_RETURN_IF_ERROR(engine->resolve_options(options));
   BATCHWRIGHT_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const ModelShape expected, read_model_shape(file));
+  BATCHWRIGHT_RETURN_IF_ERROR(resolve_memory(file, expected, engine->options_));
   BATCHWRIGHT_ASSIGN_OR_RETURN(engine->vocabulary_, load_vocabulary(file));
   BATCHWRIGHT_ASSIGN_OR_RETURN(engine->tokenizer_, Tokenizer::create(engine->vocabulary_));
   BATCHWRIGHT_ASSIGN_OR_RETURN(const std::string_view chat_template, file.string_or("tokenizer.chat_template", ""));
   engine->info_.chat_template = std::string(chat_template);
   engine->info_.hash = file.hash();
+  // What the vocabulary was made from would stand beside the weights.
+  file.release_metadata();
+  return_freed_memory();
   engine->pool_ = std::make_unique<ThreadPool>(engine->options_.threads);
   BATCHWRIGHT_ASSIGN_OR_RETURN(engine->model_,
                                Model::load(file, *engine->pool_, engine->isa_, engine->options_.max_batch_tokens));
@@ -568,6 +566,10 @@ std::vector<Completion> EngineImpl::take_completions() {
   stats_.cost_model_error = costs_.checked().median_error();
   stats_.steps_predicted = costs_.checked().steps();
   stats_.kv_pages_used = held_pages().count;
+  stats_.kv_bytes_touched = 0;
+  for (int c = 0; c < cache_->classes(); ++c) {
+    stats_.kv_bytes_touched += static_cast<size_t>(cache_->touched(c)) * page_bytes_[static_cast<size_t>(c)];
+  }
   return completions;
 }
 

@@ -21,8 +21,6 @@ namespace {
 constexpr int kMaxThreads = 1024;
 constexpr int kMaxBatch = 1 << 16;
 constexpr int kMaxBatchTokens = 1 << 20;
-// Where nobody says: buffers for so many rows.
-constexpr int kDefaultBatchTokens = 512;
 // A measured budget is never below: prompts in smaller pieces would read their pages too often.
 constexpr int kBudgetMin = 128;
 
@@ -52,20 +50,14 @@ int measured_batch_tokens(const CostModel& model, int max_batch) {
   return std::max(max_batch, std::clamp(model.token_budget(kDefaultBatchTokens), kBudgetMin, kDefaultBatchTokens));
 }
 
-Result<std::vector<PageClassSpec>> resolve_pages(const ModelShape& shape, EngineOptions& options) {
+Status resolve_memory(const GgufFile& file, const ModelShape& shape, EngineOptions& options) {
   if (options.context_length == 0) options.context_length = shape.context_length;
   if (options.context_length > shape.context_length) {
     return invalid_argument(fmt::format("context_length is {}; the model was trained for {}", options.context_length,
                                         shape.context_length));
   }
-  if (options.kv_memory_bytes == 0) options.kv_memory_bytes = available_memory_bytes() / 2;
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<int32_t> pages,
-                               plan_kv_pages(shape, options.kv_format, options.kv_memory_bytes, options.context_length,
-                                             options.max_batch, options.max_batch_tokens));
-  std::vector<PageClassSpec> specs;
-  const std::vector<PageClass> classes = page_classes(shape);
-  for (size_t c = 0; c < classes.size(); ++c) specs.push_back({classes[c].window, pages[c]});
-  return specs;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(options.kv_memory_bytes, kv_budget(file, shape, options));
+  return {};
 }
 
 Result<EngineOutline> read_engine_outline(const std::string& path, const EngineOptions& options,
@@ -81,14 +73,16 @@ Result<EngineOutline> read_engine_outline(const std::string& path, const EngineO
     outline.info.parameters += tensor.elements();
     outline.weight_bytes += tensor.data.size();
   }
-  // Before the pages: the weights will take their part of what is free.
   EngineOptions& resolved = outline.options;
-  if (resolved.kv_memory_bytes == 0) {
-    const size_t free = available_memory_bytes();
-    resolved.kv_memory_bytes = (free - std::min(free, outline.weight_bytes)) / 2;
-  }
-  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.page_classes, resolve_pages(outline.shape, resolved));
+  BATCHWRIGHT_RETURN_IF_ERROR(resolve_memory(file, outline.shape, resolved));
+  MemoryUse use;
+  use.positions = 1;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.memory, plan_memory(file, outline.shape, resolved, use));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<int32_t> pages,
+                               plan_kv_pages(outline.shape, resolved.kv_format, resolved.kv_memory_bytes,
+                                             resolved.context_length, resolved.max_batch, resolved.max_batch_tokens));
   for (const PageClass& page_class : page_classes(outline.shape)) {
+    outline.page_classes.push_back({page_class.window, pages[outline.page_classes.size()]});
     outline.page_bytes.push_back(page_bytes(outline.shape, page_class, resolved.kv_format));
   }
   ModelInfo& info = outline.info;

@@ -9,6 +9,8 @@
 
 #include "batchwright/engine.h"
 #include "cache/page_cache.h"
+#include "engine/memory_plan.h"
+#include "formats/gguf.h"
 #include "model/model_shape.h"
 #include "schedule/cost_model.h"
 #include "text/tokenizer.h"
@@ -25,6 +27,7 @@ struct EngineOutline {
   std::vector<PageClassSpec> page_classes;
   std::vector<size_t> page_bytes;  // of each
   size_t weight_bytes = 0;         // about, once packed
+  MemoryPlan memory;               // without KV pages and what the caller needs
   // What is kept of steps' costs here; with it options.max_batch_tokens is what an engine would take.
   std::optional<CostModel> cost_model;
 
@@ -42,7 +45,8 @@ Result<EngineOptions> resolve_engine_options(const EngineOptions& options);
 // A step's tokens by a measured model, where options left them open.
 int measured_batch_tokens(const CostModel& model, int max_batch);
 
-// Pages for KV under the resolved options; also their context_length and kv_memory_bytes are set.
-Result<std::vector<PageClassSpec>> resolve_pages(const ModelShape& shape, EngineOptions& options);
+// Sets context_length and kv_memory_bytes where they were left open. Before anything is loaded: what does not fit into
+// memory is refused at once (kv_budget()).
+Status resolve_memory(const GgufFile& file, const ModelShape& shape, EngineOptions& options);
 
 }  // namespace batchwright

@@ -14,7 +14,23 @@ constexpr size_t kMaxPages = size_t{1} << 18;
 
 size_t blocks(int64_t positions) { return static_cast<size_t>(blocks_for(positions)); }
 
+// Pages of a class that one sequence needs.
+size_t pages_alone(const PageClass& page_class, int context_length, int max_batch_tokens) {
+  const size_t whole = blocks(context_length);
+  if (page_class.window == 0) return whole;
+  // A step's first row looks back a window from where its last row does not end yet.
+  return std::min(whole, blocks(page_class.window + max_batch_tokens) + 1);
+}
+
 }  // namespace
+
+size_t least_kv_bytes(const ModelShape& shape, KvFormat format, int context_length, int max_batch_tokens) {
+  size_t bytes = 0;
+  for (const PageClass& page_class : page_classes(shape)) {
+    bytes += pages_alone(page_class, context_length, max_batch_tokens) * page_bytes(shape, page_class, format);
+  }
+  return bytes;
+}
 
 Result<std::vector<int32_t>> plan_kv_pages(const ModelShape& shape, KvFormat format, size_t bytes, int context_length,
                                            int max_batch, int max_batch_tokens) {
@@ -28,11 +44,9 @@ Result<std::vector<int32_t>> plan_kv_pages(const ModelShape& shape, KvFormat for
     const size_t size = page_bytes(shape, page_class, format);
     sizes.push_back(size);
     bytes_all += size;
-    size_t alone = blocks(context_length);
+    const size_t alone = pages_alone(page_class, context_length, max_batch_tokens);
     size_t useful = kMaxPages;
     if (page_class.window > 0) {
-      // A step's first row looks back a window from where its last row does not end yet.
-      alone = std::min(alone, blocks(page_class.window + max_batch_tokens) + 1);
       // Twice what sequences hold: pages of shared prefixes stay for the next ones.
       useful = std::min(useful, 2 * (static_cast<size_t>(max_batch) * (blocks(page_class.window) + 1) +
                                      blocks(max_batch_tokens) + alone));

@@ -16,4 +16,7 @@ namespace batchwright {
 Result<std::vector<int32_t>> plan_kv_pages(const ModelShape& shape, KvFormat format, size_t bytes, int context_length,
                                            int max_batch, int max_batch_tokens);
 
+// The fewest bytes with which plan_kv_pages() succeeds.
+size_t least_kv_bytes(const ModelShape& shape, KvFormat format, int context_length, int max_batch_tokens);
+
 }  // namespace batchwright

@@ -162,6 +162,8 @@ class GgufFile {
   void release(const GgufTensor& tensor, uint64_t begin, uint64_t length) const {
     file_.release(tensor.offset + begin, length);
   }
+  // The same for all that stands before the tensors: views into it stay valid.
+  void release_metadata() const { file_.release(0, data_offset_); }
   // kIoError where the file shrank since it was opened: what was read may be zeros. Ask after the weights are read.
   Status check() const { return file_.check(); }
 

@@ -116,6 +116,7 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
     reported = (*output)->reported();
     const EngineStats stats = loop.stats();
     report.kv_memory_bytes = stats.kv_memory_bytes;
+    report.kv_touched_bytes = stats.kv_bytes_touched;
     report.steps = stats.steps;
     report.steps_filled = stats.steps_filled;
     report.preemptions = stats.preemptions;

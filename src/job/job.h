@@ -11,6 +11,7 @@
 #include "base/file_system.h"
 #include "batchwright/engine.h"
 #include "job/job_files.h"
+#include "job/job_memory.h"
 #include "job/job_output.h"
 #include "job/parameters.h"
 #include "job/report.h"
@@ -115,6 +116,9 @@ class Job {
 
   // A new job that was never run leaves nothing behind.
   ~Job();
+
+  // Of all rows: job_memory_bytes().
+  size_t memory_bytes(int max_batch) const { return job_memory_bytes(index_, max_batch); }
 
   // What there is to tell about how it begins, a line each.
   const std::vector<std::string>& notes() const { return notes_; }

@@ -10,6 +10,7 @@
 
 #include "base/file_system.h"
 #include "job/job.h"
+#include "job/job_memory.h"
 #include "job/row_index.h"
 #include "plan/simulator.h"
 #include "protocol/prepare_request.h"
@@ -48,6 +49,8 @@ class JobSurvey {
                                                  StopRequested stop_requested);
 
   int64_t rows_total() const { return rows_wanted_; }
+  // Of a run: job_memory_bytes().
+  size_t memory_bytes(int max_batch) const { return job_memory_bytes(index_, max_batch); }
 
   // Takes 110 bytes a row while it runs, 40 afterwards. kInterrupted once a stop is requested; kInvalidData where a row
   // is no longer what it was.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <new>
 #include <set>
 #include <string>
 #include <utility>
@@ -133,6 +134,7 @@ TEST_F(JobTest, TheReport) {
                                  "rows_per_hour",
                                  "peak_memory_bytes",
                                  "kv_memory_bytes",
+                                 "kv_touched_bytes",
                                  "isa",
                                  "threads",
                                  "batchwright_version",
@@ -302,6 +304,24 @@ TEST_F(JobTest, AnEngineThatBreaksStopsTheJob) {
   EXPECT_EQ(outcome.report.error, "the fake engine broke");
   EXPECT_TRUE(files_.has("out.jsonl.partial"));
   EXPECT_FALSE(files_.has("out.jsonl"));
+}
+
+TEST_F(JobTest, MemoryThatRunsOutLeavesAJobThatGoesOn) {
+  engine_.on_step = [](int step) {
+    if (step == 4) throw std::bad_alloc();
+  };
+  const JobOutcome stopped = run_rows(rows(100));
+  EXPECT_EQ(stopped.status.code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(stopped.report.outcome, "failed");
+  EXPECT_NE(stopped.report.error.find("memory ran out"), std::string::npos) << stopped.report.error;
+  EXPECT_GT(stopped.report.rows_ok, 0);
+  EXPECT_FALSE(files_.has("out.jsonl"));
+
+  engine_ = FakeEngine();
+  const JobOutcome ended = run();
+  EXPECT_TRUE(ended.status.ok()) << ended.status.message();
+  EXPECT_EQ(ended.report.rows_ok, 100);
+  EXPECT_EQ(ended.report.rows_resumed, stopped.report.rows_ok);
 }
 
 // A disk that fails at the k-th call of each kind, once or for ever: an I/O error, never a complete-looking output with

@@ -50,6 +50,7 @@ void append_report(JsonWriter& out, const JobReport& r) {
   out.member("rows_per_hour", rate(3600.0 * static_cast<double>(r.rows_ok + r.rows_failed), r.seconds));
   out.member("peak_memory_bytes", static_cast<uint64_t>(r.peak_memory_bytes));
   out.member("kv_memory_bytes", static_cast<uint64_t>(r.kv_memory_bytes));
+  out.member("kv_touched_bytes", static_cast<uint64_t>(r.kv_touched_bytes));
   out.member("isa", r.isa);
   out.member("threads", r.threads);
   out.member("batchwright_version", kVersion);

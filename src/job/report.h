@@ -31,6 +31,7 @@ struct JobReport {
   double seconds_load = 0;  // loading the model
   size_t peak_memory_bytes = 0;
   size_t kv_memory_bytes = 0;
+  size_t kv_touched_bytes = 0;  // of it, in this run
   std::string isa;
   int threads = 0;
   std::string model;

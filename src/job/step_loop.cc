@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <set>
 #include <utility>
 
@@ -44,9 +45,17 @@ StepLoop::StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, cons
       time_left_(counts.total - counts.resumed_ok - counts.resumed_failed, engine.options().max_batch) {}
 
 Status StepLoop::run() {
-  const Status status = loop();
-  cancel_all();
-  return status;
+  try {
+    const Status status = loop();
+    cancel_all();
+    return status;
+  } catch (const std::bad_alloc&) {
+    // The engine may have stopped anywhere: it is asked for nothing any more.
+    in_flight_.clear();
+    return resource_exhausted(
+        "memory ran out while rows were computed; those that are done are kept, and the same "
+        "command goes on with the others: give it less --memory or --kv-memory");
+  }
 }
 
 Status StepLoop::loop() {

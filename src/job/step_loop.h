@@ -34,7 +34,8 @@ class StepLoop {
            JobObserver* observer, const RowCounts& counts, ExpectedAnswer expected_answer);
 
   // Until every row has been given to the writer (ok), or a stop was requested (kInterrupted), or the engine, the
-  // reading or the writing failed. Leaves nothing active in the engine.
+  // reading or the writing failed; kResourceExhausted where memory ran out, after which the engine is of no use. Else
+  // leaves nothing active in it.
   Status run();
 
   // Since the loop was made.

@@ -1,6 +1,7 @@
 #include "model/decoder.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <limits>
 #include <utility>
@@ -23,7 +24,6 @@ constexpr int kQueriesPerItem = 128;
 // Parts of attention are taken together up to so many queries times pages, while that leaves each worker so many items.
 constexpr int64_t kPartsWork = 64;
 constexpr int64_t kItemsPerWorker = 4;
-constexpr int kRopePositionsMin = 1024;
 
 using Clock = std::chrono::steady_clock;
 
@@ -40,9 +40,12 @@ std::vector<int64_t> guided_items(int64_t panels, int64_t unit, int workers) {
   return begins;
 }
 
+int widest_row(const ModelShape& shape) { return std::max({shape.embedding, shape.q_width(), shape.feed_forward}); }
+
 void reach_positions(RopeTable& table, const RopeShape& shape, int dim, int64_t positions) {
   if (table.positions >= positions) return;
-  const int64_t grown = std::max<int64_t>({positions, 2 * table.positions, kRopePositionsMin});
+  const auto grown =
+      static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(positions, kRopePositionsMin))));
   table = make_rope_table(dim, shape.base, shape.scale, grown);
 }
 
@@ -132,30 +135,39 @@ void Decoder::allocate_buffers() {
   final_ = ProductInput({&head, 1}, shape_.embedding, max_rows_);
   full_ = ProductInput({&head, 1}, shape_.embedding, kFullRows);
 
-  const int widest = std::max({shape_.embedding, shape_.q_width(), shape_.feed_forward});
-  const size_t scratch =
-      std::max(gemm_scratch_bytes(max_rows_, widest),
-               attention_scratch_bytes(std::max(kQueriesPerItem, shape_.heads_per_kv()), shape_.head_dim));
+  const int widest = widest_row(shape_);
+  const DecoderBuffers sizes(shape_, max_rows_);
   workers_.resize(static_cast<size_t>(pool_.size()));
   for (Worker& worker : workers_) {
     worker.rows = AlignedBuffer<float>(static_cast<size_t>(kStrip * widest));
     worker.tile = AlignedBuffer<float>(static_cast<size_t>(2 * max_rows_ * kTileColumns));
-    worker.scratch = AlignedBuffer<std::byte>(scratch);
+    worker.scratch = AlignedBuffer<std::byte>(sizes.worker_scratch);
     worker.logits = AlignedBuffer<float>(static_cast<size_t>((max_rows_ + 1) * kPieceColumns));
   }
 }
 
-size_t step_buffer_bytes(const ModelShape& shape, int max_rows, int threads) {
-  const auto inputs = static_cast<size_t>(shape.embedding) * 3 + static_cast<size_t>(shape.q_width()) +
-                      static_cast<size_t>(shape.feed_forward);
-  const auto floats = static_cast<size_t>(shape.embedding) * 2 + static_cast<size_t>(shape.q_width()) +
-                      static_cast<size_t>(shape.kv_width()) * 2 +
-                      static_cast<size_t>(shape.heads) * attention_state_floats(shape.head_dim) + inputs +
-                      static_cast<size_t>(threads) * static_cast<size_t>(kPieceColumns + 2 * kTileColumns);
-  // (What pruning keeps is a few bytes a token of the vocabulary.)
-  return (static_cast<size_t>(max_rows) * floats +
-          static_cast<size_t>(kFullRows) * static_cast<size_t>(shape.vocabulary)) *
-         sizeof(float);
+DecoderBuffers::DecoderBuffers(const ModelShape& shape, int max_rows) {
+  const auto rows = static_cast<size_t>(max_rows);
+  const auto widest = static_cast<size_t>(widest_row(shape));
+  shared_floats = rows * (static_cast<size_t>(shape.embedding) * 2 + static_cast<size_t>(shape.q_width()) +
+                          static_cast<size_t>(shape.kv_width()) * 2 +
+                          static_cast<size_t>(shape.heads) * attention_state_floats(shape.head_dim));
+  worker_floats = static_cast<size_t>(kStrip) * widest + rows * 2 * static_cast<size_t>(kTileColumns) +
+                  (rows + 1) * static_cast<size_t>(kPieceColumns);
+  worker_scratch = std::max(gemm_scratch_bytes(max_rows, static_cast<int64_t>(widest)),
+                            attention_scratch_bytes(std::max(kQueriesPerItem, shape.heads_per_kv()), shape.head_dim));
+}
+
+size_t Decoder::buffer_bytes() const {
+  size_t floats = 0;
+  for (const AlignedBuffer<float>* buffer : {&x_, &y_, &q_, &k_, &v_, &state_}) floats += buffer->size();
+  size_t bytes = 0;
+  for (const ProductInput* input : {&normed_, &attended_, &activated_, &final_, &full_}) bytes += input->bytes();
+  for (const Worker& worker : workers_) {
+    floats += worker.rows.size() + worker.tile.size() + worker.logits.size();
+    bytes += worker.scratch.size();
+  }
+  return bytes + floats * sizeof(float);
 }
 
 int attention_rows_per_item(const ModelShape& shape) { return std::max(1, kQueriesPerItem / shape.heads_per_kv()); }

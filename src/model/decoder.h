@@ -23,6 +23,18 @@ inline constexpr int64_t kPieceColumns = kPiecePanels * kPanelColumns;
 // Rows whose whole logits are held at once; more come in waves.
 inline constexpr int64_t kFullRows = 16;
 
+// Positions for which a table of angles is made at least.
+inline constexpr int kRopePositionsMin = 1024;
+
+// The sizes of what allocate_buffers() takes, but for the inputs of products, whose forms follow from the weights.
+struct DecoderBuffers {
+  DecoderBuffers(const ModelShape& shape, int max_rows);
+
+  size_t shared_floats = 0;   // of all workers together
+  size_t worker_floats = 0;   // of each one
+  size_t worker_scratch = 0;  // of each one, in bytes
+};
+
 inline int64_t chunks(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 // Rows in the form that a matrix product reads: int8 blocks, f32, or both where its matrices differ.
@@ -41,6 +53,7 @@ class ProductInput {
   // Readies `rows` rows for reading.
   void finish(const GemmKernels& kernels, int64_t rows);
   const void* activations(ElementType weights) const;
+  size_t bytes() const { return quantized_.size() + floats_.size() * sizeof(float); }
 
  private:
   int64_t k_ = 0;
@@ -54,6 +67,7 @@ class Decoder final : public Model {
 
   const ModelShape& shape() const override { return shape_; }
   size_t weight_bytes() const override { return weights_.bytes; }
+  size_t buffer_bytes() const override;
   int64_t parameters() const override { return weights_.parameters; }
   Status allocate_kv(KvFormat format, std::span<const int32_t> pages) override;
   const ForwardResult& forward(const Step& step, const FullLogits& full_logits) override;

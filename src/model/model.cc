@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "model/decoder.h"
 #include "model/kernel_check.h"
+#include "model/model_memory.h"
 #include "model/weights.h"
 #include "platform/cpu.h"
 
@@ -15,7 +16,8 @@ namespace batchwright {
 
 Result<std::unique_ptr<Model>> Model::load(const GgufFile& file, ThreadPool& pool, Isa isa, int max_rows) {
   BATCHWRIGHT_ASSIGN_OR_RETURN(ModelShape shape, read_model_shape(file));
-  const size_t buffers = step_buffer_bytes(shape, max_rows, pool.size());
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const ModelMemory memory, model_memory(file, shape, max_rows, pool.size()));
+  const size_t buffers = memory.step_buffers;
   if (const size_t available = available_memory_bytes(); buffers > available) {
     return resource_exhausted(
         fmt::format("steps of {} tokens need {} bytes of buffers and {} are free; lower "

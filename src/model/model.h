@@ -40,9 +40,6 @@ struct ForwardResult {
 // workers at once, for different rows.
 using FullLogits = std::function<void(int worker, int index, std::span<float> logits)>;
 
-// What forward passes of max_rows rows need beside weights and pages.
-size_t step_buffer_bytes(const ModelShape& shape, int max_rows, int threads);
-
 // Rows of an attention group that one worker takes at once, for one KV head.
 int attention_rows_per_item(const ModelShape& shape);
 
@@ -56,6 +53,8 @@ class Model {
 
   virtual const ModelShape& shape() const = 0;
   virtual size_t weight_bytes() const = 0;
+  // Of the buffers for steps of max_rows rows.
+  virtual size_t buffer_bytes() const = 0;
   virtual int64_t parameters() const = 0;
 
   // Sets up pages[c] pages of each class of page_classes(shape()).

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/status_macros.h"
+#include "model/model_memory.h"
 #include "tensor/dequantize.h"
 
 namespace batchwright {
@@ -14,13 +15,7 @@ namespace {
 class WeightLoader {
  public:
   WeightLoader(const GgufFile& file, ThreadPool& pool, ModelWeights& out) : file_(file), pool_(pool), out_(out) {
-    size_t total = 0;
-    for (const GgufTensor& tensor : file.tensors()) {
-      const auto bytes = packed_weights_bytes(tensor.type, tensor.rows(), tensor.ne[0]);
-      // What cannot be packed or overflows is refused where it is loaded.
-      if (!bytes.ok() || __builtin_add_overflow(total, *bytes + kAlignment, &total)) continue;
-    }
-    out_.matrices = HugeBuffer(total);
+    out_.matrices = HugeBuffer(packed_matrices_bytes(file));
   }
 
   Status vector(const std::string& name, int64_t n, AlignedBuffer<float>& out) {
@@ -80,8 +75,6 @@ class WeightLoader {
     out_.parameters += tensor.elements();
     file_.release(tensor);
   }
-
-  static constexpr size_t kAlignment = 64;  // of a matrix
 
   const GgufFile& file_;
   ThreadPool& pool_;

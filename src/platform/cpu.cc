@@ -15,6 +15,8 @@
 #include <fstream>
 #include <thread>
 
+#include "platform/memory_limit.h"
+
 namespace batchwright {
 namespace {
 
@@ -216,13 +218,7 @@ size_t available_memory_bytes() {
   while (info >> key >> kib && std::getline(info, rest)) {
     if (key == "MemAvailable:") available = kib * 1024;
   }
-  const std::string limit = read_cgroup("memory.max");
-  const std::string used = read_cgroup("memory.current");
-  if (!limit.empty() && limit != "max" && !used.empty()) {
-    const size_t most = std::strtoull(limit.c_str(), nullptr, 10);
-    const size_t now = std::strtoull(used.c_str(), nullptr, 10);
-    available = std::min(available, most > now ? most - now : 0);
-  }
+  if (const auto group = cgroup_memory()) available = std::min(available, group->left);
   return available == SIZE_MAX ? size_t{1} << 30 : available;
 }
 
