@@ -186,7 +186,7 @@ Result<JobOutcome> RunCommand::run_job() {
   if (resume_) job_.start = JobStart::kResume;
   if (overwrite_) job_.start = JobStart::kOverwrite;
   job_.sync_seconds = sync_milliseconds_ / 1000.0;
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const EngineOptions engine_options, flags_.resolve(*files_));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions engine_options, flags_.resolve(*files_));
   BATCHWRIGHT_RETURN_IF_ERROR(step_files_.check(files_in_use()));
   JobEnvironment environment;
   environment.seconds = steady_seconds;
