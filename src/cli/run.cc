@@ -179,9 +179,9 @@ std::vector<std::string> RunCommand::files_in_use() const {
 }
 
 Result<JobOutcome> RunCommand::run_job() {
-  job_.expected_answer = admission_ == "reserve"  ? ExpectedAnswer::kMaxTokens
-                         : admission_ == "prompt" ? ExpectedAnswer::kNothing
-                                                  : ExpectedAnswer::kLearned;
+  job_.admission = admission_ == "reserve"  ? Admission::kReserveMax
+                   : admission_ == "prompt" ? Admission::kPromptOnly
+                                            : Admission::kPastFuture;
   if (restart_) job_.start = JobStart::kRestart;
   if (resume_) job_.start = JobStart::kResume;
   if (overwrite_) job_.start = JobStart::kOverwrite;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "batchwright/status.h"
-#include "kernels/rows/rows.h"
+#include "decode/logprobs.h"
 #include "model/model.h"
 #include "schedule/scheduler.h"
 

@@ -99,7 +99,7 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
     RowPlanner planner(files_, rows, index_, is_wanted_, context, planner_options());
     RowFeeder feeder(planner, rows, index_, context, kRowsAhead);
     StepLoop loop(engine, feeder, writer, environment_, observer, {rows_total(), before.rows[0], before.rows[1]},
-                  options_.expected_answer);
+                  options_.admission);
     outcome.status = loop.run();
     // A failed write goes first: it is why the loop stopped.
     if (const Status written = writer.close(); !written.ok()) outcome.status = written;

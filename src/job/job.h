@@ -19,6 +19,7 @@
 #include "job/row_planner.h"
 #include "journal/journal.h"
 #include "protocol/prepare_request.h"
+#include "schedule/answer_lengths.h"
 
 namespace batchwright {
 
@@ -30,24 +31,17 @@ enum class JobStart {
   kOverwrite,  // an unfinished run of the same job goes on; all else is replaced
 };
 
-// How long an answer is expected to be for which memory must be there before its row begins (Request::expected_tokens).
-enum class ExpectedAnswer {
-  kLearned,    // as long as this job's answers are (schedule/answer_lengths.h)
-  kMaxTokens,  // as long as it may be
-  kNothing,    // memory for the prompt is enough
-};
-
 struct JobOptions {
   std::string input;   // a path; "-" is standard input, which is copied to OUTPUT.input first, as is what is compressed
   std::string output;  // a path; "-" is standard output, without a journal. A table where it ends in ".csv"
   std::string report;  // where the report goes; empty: OUTPUT.report.json, none for standard output
   JobStart start = JobStart::kContinue;
-  bool retry_failed = false;  // rows that failed are run again
-  bool ordered = false;       // the results stand in the file's order
-  bool file_order = false;    // the rows run in the file's order, not in the one that costs least
-  ExpectedAnswer expected_answer = ExpectedAnswer::kLearned;
-  int64_t limit = 0;          // the first rows of the file; 0: all
-  double sync_seconds = 0.2;  // results wait so long for others that go to the disk with them
+  bool retry_failed = false;                     // rows that failed are run again
+  bool ordered = false;                          // the results stand in the file's order
+  bool file_order = false;                       // the rows run in the file's order, not in the one that costs least
+  Admission admission = Admission::kPastFuture;  // not kOracle
+  int64_t limit = 0;                             // the first rows of the file; 0: all
+  double sync_seconds = 0.2;                     // results wait so long for others that go to the disk with them
 
   RowFormatOptions format;
   bool stamp_created = false;  // "created" is the time of the job's start instead of 0

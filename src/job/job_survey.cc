@@ -141,7 +141,7 @@ Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabu
   job.rows_bad = looker.bad_rows();
   job.bad_rows = looker.take_bad_rows();
   // Those that run, and those that ended just now.
-  refine_common_tokens(job.rows, {2 * options.max_batch, sample_rows()},
+  refine_common_tokens(job.rows, {options.max_batch, sample_rows()},
                        [&](size_t i) { return prompt_of(file, index_, numbers[i], context); });
   return job;
 }

@@ -14,9 +14,10 @@
 #include "job/row_index.h"
 #include "plan/simulator.h"
 #include "protocol/prepare_request.h"
-#include "text/vocabulary.h"
 
 namespace batchwright {
+
+class Vocabulary;
 
 struct BadRow {
   int64_t line = 0;

@@ -11,9 +11,10 @@
 #include "batchwright/status.h"
 #include "engine/answer_work.h"
 #include "plan/simulator.h"
-#include "text/vocabulary.h"
 
 namespace batchwright {
+
+class Vocabulary;
 
 struct RowOutlook {
   // Without what depends on its neighbours: common_tokens and reused_tokens are 0. Where answers end freely,

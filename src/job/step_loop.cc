@@ -31,14 +31,14 @@ int64_t requests_ahead(const EngineOptions& options) {
 }  // namespace
 
 StepLoop::StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
-                   JobObserver* observer, const RowCounts& counts, ExpectedAnswer expected_answer)
+                   JobObserver* observer, const RowCounts& counts, Admission admission)
     : engine_(engine),
       feeder_(feeder),
       writer_(writer),
       environment_(environment),
       observer_(observer),
       counts_(counts),
-      expected_answer_(expected_answer),
+      admission_(admission),
       requests_ahead_(requests_ahead(engine.options())),
       start_seconds_(environment.seconds()),
       start_stats_(engine.stats()),
@@ -118,12 +118,13 @@ void StepLoop::accept(FedRow fed) {
 }
 
 int StepLoop::expected_tokens(const Request& request, uint32_t group) const {
-  switch (expected_answer_) {
-    case ExpectedAnswer::kLearned:
+  switch (admission_) {
+    case Admission::kOracle:
+    case Admission::kPastFuture:
       return answer_lengths_.expected(group, request.max_tokens);
-    case ExpectedAnswer::kMaxTokens:
+    case Admission::kReserveMax:
       return request.max_tokens;
-    case ExpectedAnswer::kNothing:
+    case Admission::kPromptOnly:
       return 0;
   }
   return -1;

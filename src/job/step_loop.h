@@ -31,7 +31,7 @@ class StepLoop {
 
   // All references must outlive the loop.
   StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
-           JobObserver* observer, const RowCounts& counts, ExpectedAnswer expected_answer);
+           JobObserver* observer, const RowCounts& counts, Admission admission);
 
   // Until every row has been given to the writer (ok), or a stop was requested (kInterrupted), or the engine, the
   // reading or the writing failed; kResourceExhausted where memory ran out, after which the engine is of no use. Else
@@ -69,7 +69,7 @@ class StepLoop {
   const JobEnvironment& environment_;
   JobObserver* observer_;
   const RowCounts counts_;
-  const ExpectedAnswer expected_answer_;
+  const Admission admission_;
   const int64_t requests_ahead_;
   const double start_seconds_;
   const EngineStats start_stats_;

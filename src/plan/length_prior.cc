@@ -51,8 +51,9 @@ double learnt_tokens(const LengthSample& lengths, LengthScenario scenario, doubl
   return scale * lengths.quantile(place);
 }
 
-double prior_tokens(LengthScenario scenario, double place) {
-  const double logarithm = std::log(LengthPrior::kMedian) + LengthPrior::kBetweenTasks * deviations_of(scenario) +
+double prior_tokens(const AnswerBounds& bounds, LengthScenario scenario, double place) {
+  const double median = std::clamp(bounds.most / 2.0, 1.0, LengthPrior::kMedian);
+  const double logarithm = std::log(median) + LengthPrior::kBetweenTasks * deviations_of(scenario) +
                            LengthPrior::kWithinTask * normal_quantile(place);
   return std::exp(logarithm);
 }
@@ -68,7 +69,7 @@ uint32_t LengthPrior::answer_tokens(const AnswerBounds& bounds, LengthScenario s
   } else if (bounds.is_listed) {
     tokens = listed_tokens(bounds, scenario, place);
   } else {
-    tokens = prior_tokens(scenario, place);
+    tokens = prior_tokens(bounds, scenario, place);
   }
   const double least = std::min(bounds.least, bounds.most);
   return static_cast<uint32_t>(std::lround(std::clamp(tokens, least, static_cast<double>(bounds.most))));

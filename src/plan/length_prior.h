@@ -27,7 +27,8 @@ struct AnswerBounds {
 // instructions (Alpaca, 58 tokens) and for conversations (ShareGPT, 338; both in Kwon et al., "Efficient Memory
 // Management for Large Language Model Serving with PagedAttention", SOSP 2023); tasks differ from one another by a
 // factor of 4.5 either way at the outer scenarios, from 24 to 500 tokens - from a label with a word of reason to an
-// essay -, and answers to one task by a factor of 2.5. All are cut by max_tokens, where longer answers end.
+// essay -, and answers to one task by a factor of 2.5. Who sets max_tokens knows something of his answers: the middle
+// task's median is no more than half of that. All are cut by max_tokens, where longer answers end.
 //
 // Where answers of the same group have ended before (a resumed job), at least AnswerLengths::kEnough, theirs take the
 // prior's place, and the scenarios are apart by what chance leaves open in a mean of so many.

@@ -88,6 +88,14 @@ TEST(LengthPrior, TheRangeHoldsFourInFive) {
   }
 }
 
+TEST(LengthPrior, AFewTokensAtMostMayBeLabels) {
+  const LengthPrior prior;
+  const AnswerBounds label{1, 8};
+  EXPECT_LT(mean_tokens(prior, label, kLow, 1000), 1.5);
+  EXPECT_NEAR(mean_tokens(prior, label, kExpected, 1000), 4.4, 0.4);
+  EXPECT_GT(mean_tokens(prior, label, kHigh, 1000), 7.5);
+}
+
 TEST(LengthPrior, WhatEarlierRowsSaidTakesItsPlace) {
   AnswerLengths learnt;
   SplitMix64 random(5);

@@ -11,6 +11,7 @@
 #include "batchwright/engine.h"
 #include "cache/page_cache.h"
 #include "plan/step_columns.h"
+#include "schedule/answer_lengths.h"
 #include "schedule/cost_model.h"
 
 namespace batchwright {
@@ -34,14 +35,6 @@ struct SimulatedRow {
   uint16_t scored_path_tokens = 0;  // of each of these, beyond the prompt; at least 1 where there are any
   bool full_logits = false;         // whole rows of logits: sampling, log-probabilities, lists of answers
   bool is_shared = true;            // false: Request::prompt_logprobs, which computes and scores all of its prompt
-};
-
-// What is expected of an answer's length when its row is submitted.
-enum class Admission {
-  kPastFuture,  // what AnswerLengths learns from rows that have ended: what the program does
-  kReserveMax,  // max_tokens
-  kPromptOnly,  // nothing at all
-  kOracle,      // the truth
 };
 
 struct SimulationOptions {

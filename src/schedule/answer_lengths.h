@@ -10,6 +10,14 @@
 
 namespace batchwright {
 
+// For how long an answer there must be memory when its row is admitted (Request::expected_tokens).
+enum class Admission {
+  kPastFuture,  // as AnswerLengths expects it: what the program does
+  kReserveMax,  // max_tokens
+  kPromptOnly,  // none
+  kOracle,      // the true length, where it is known: in a simulation
+};
+
 // Rows whose answers are likely to be alike in length have equal groups: those whose prompts have the first half of a
 // page in common - an instruction, where the row's own text comes after it - and that may answer equally long, both
 // freely or both out of lists. Chance or malice may put others together; that costs time, never bytes.

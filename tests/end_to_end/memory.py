@@ -42,7 +42,7 @@ def check_limits(model):
         compare(expected, got, f"with --memory {limit}")
         assert report["peak_memory_bytes"] <= limit, (limit, report["peak_memory_bytes"])
         assert report["kv_touched_bytes"] <= report["kv_memory_bytes"] < limit
-    for kv in (free["kv_memory_bytes"] // 2, 8 * MIB + 1):
+    for kv in (free["kv_memory_bytes"] // 2, 12 * MIB + 1):
         got, _, report = program.run(job, model, *OPTIONS, "--kv-memory", kv, "--memory", enough + 2 * kv)
         compare(expected, got, f"with --kv-memory {kv}")
         assert 0 < report["kv_touched_bytes"] <= report["kv_memory_bytes"] <= kv
