@@ -36,8 +36,12 @@ Ran run(const std::vector<const char*>& words) {
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 TEST(CommandLine, HelpBeginsWithExamples) {
-  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{
-           {"--help"}, {"run", "--help"}, {"plan", "--help"}, {"inspect", "--help"}, {"eval", "--help"}, {"bench", "--help"}}) {
+  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{{"--help"},
+                                                                                     {"run", "--help"},
+                                                                                     {"plan", "--help"},
+                                                                                     {"inspect", "--help"},
+                                                                                     {"eval", "--help"},
+                                                                                     {"bench", "--help"}}) {
     const Ran ran = run(words);
     EXPECT_EQ(ran.code, 0);
     EXPECT_EQ(ran.err, "");
