@@ -30,8 +30,8 @@ struct EngineOptions {
   // 512, or fewer where Engine::calibrate finds that more gain nothing.
   int max_batch_tokens = 0;
 
-  // Bytes of the whole process at its peak, what it holds before the engine is loaded included. Engine::load fails where
-  // they do not suffice. 0: what the cgroup's limit leaves, or no limit where there is none.
+  // Bytes of the whole process at its peak, what it holds before the engine is loaded included. Engine::load fails
+  // where they do not suffice. 0: what the cgroup's limit leaves, or no limit where there is none.
   size_t memory_bytes = 0;
 
   // Of these, what the caller will need beside the engine: KV pages do not take it.
