@@ -20,6 +20,7 @@
 #include "cli/stop_signal.h"
 #include "engine/calibration.h"
 #include "engine/engine_outline.h"
+#include "engine/memory_plan.h"
 #include "job/job_survey.h"
 #include "job/result_format.h"
 #include "model/model.h"
@@ -72,6 +73,7 @@ class Planner {
   Status survey(const JobSurvey& rows);
   Status learn_costs();
   Status simulate();
+  Result<size_t> peak_memory() const;
   std::string plain_text() const;
 
   FileSystem& files_;
@@ -156,14 +158,26 @@ Status Planner::simulate() {
   if (plan_.stopped) return interrupted("stopped on request");
   JobPlan& plan = plan_.plan;
   plan.kv_memory_bytes = outline_.kv_bytes_total();
-  MemoryPlan memory = outline_.memory;
-  memory.kv = plan_.expected.kv_bytes_touched;
-  memory.caller = job_bytes_;
-  plan.peak_memory_bytes = memory.peak();
+  BATCHWRIGHT_ASSIGN_OR_RETURN(plan.peak_memory_bytes, peak_memory());
   plan.multiply_adds = multiply_adds(work_of(outline_.shape), surveyed_.rows, plan.prompt_tokens_to_compute);
   if (flags_.chart_path.empty()) return {};
   const ChartText text{job_.chart_title(), "as planned", plan.kv_memory_bytes};
   return write_file_atomically(files_, flags_.chart_path, chart_svg(plan_.expected.columns, text));
+}
+
+Result<size_t> Planner::peak_memory() const {
+  MemoryUse use;
+  use.positions = 1;
+  use.full_logits = false;
+  for (const SimulatedRow& row : surveyed_.rows) {
+    use.positions = std::max<int64_t>(use.positions, int64_t{row.prompt_tokens} + row.answer_tokens);
+    use.full_logits = use.full_logits || row.full_logits;
+  }
+  use.kv_bytes = plan_.expected.kv_bytes_touched;
+  use.caller_bytes = job_bytes_;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(job_.job.model_path));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const MemoryPlan memory, plan_memory(file, outline_.shape, options_, use));
+  return memory.peak();
 }
 
 std::string Planner::plain_text() const {

@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "engine/calibration.h"
 #include "engine/kv_pages.h"
+#include "engine/memory_plan.h"
 #include "engine/request_check.h"
 #include "formats/gguf.h"
 #include "platform/cpu.h"
@@ -75,9 +76,6 @@ Result<EngineOutline> read_engine_outline(const std::string& path, const EngineO
   }
   EngineOptions& resolved = outline.options;
   BATCHWRIGHT_RETURN_IF_ERROR(resolve_memory(file, outline.shape, resolved));
-  MemoryUse use;
-  use.positions = 1;
-  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.memory, plan_memory(file, outline.shape, resolved, use));
   BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<int32_t> pages,
                                plan_kv_pages(outline.shape, resolved.kv_format, resolved.kv_memory_bytes,
                                              resolved.context_length, resolved.max_batch, resolved.max_batch_tokens));

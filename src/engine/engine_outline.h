@@ -9,7 +9,6 @@
 
 #include "batchwright/engine.h"
 #include "cache/page_cache.h"
-#include "engine/memory_plan.h"
 #include "formats/gguf.h"
 #include "model/model_shape.h"
 #include "schedule/cost_model.h"
@@ -27,7 +26,6 @@ struct EngineOutline {
   std::vector<PageClassSpec> page_classes;
   std::vector<size_t> page_bytes;  // of each
   size_t weight_bytes = 0;         // about, once packed
-  MemoryPlan memory;               // without KV pages and what the caller needs
   // What is kept of steps' costs here; with it options.max_batch_tokens is what an engine would take.
   std::optional<CostModel> cost_model;
 
