@@ -4,10 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/json_writer.h"
 #include "base/status_macros.h"
 #include "cli/exit_code.h"
 #include "platform/posix_file_system.h"
@@ -17,6 +19,23 @@ namespace batchwright {
 int print_error(const Status& status) {
   fmt::print(stderr, "batchwright: {}\n", status.message());
   return exit_code(status);
+}
+
+int print_error(const Status& status, bool as_event) {
+  if (!as_event) return print_error(status);
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.member("event", "error");
+  out.member("message", status.message());
+  out.member("exit_code", exit_code(status));
+  out.end_object();
+  fmt::print(stderr, "{}\n", text);
+  return exit_code(status);
+}
+
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 Status print_result(std::string_view text) {

@@ -34,6 +34,11 @@ std::unique_ptr<Command> add_bench_command(CLI::App& app);
 
 // "batchwright: MESSAGE" on standard error; the exit code that belongs to the status.
 int print_error(const Status& status);
+// The same; as_event: as one object of JSON Lines.
+int print_error(const Status& status, bool as_event);
+
+// Of a clock that never goes back.
+double steady_seconds();
 
 // A line of results on standard output. kIoError where it cannot be written.
 Status print_result(std::string_view text);

@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -23,6 +22,7 @@
 #include "engine/memory_plan.h"
 #include "job/job_survey.h"
 #include "job/result_format.h"
+#include "job/row_feeder.h"
 #include "model/model.h"
 #include "plan/chart.h"
 #include "plan/job_plan.h"
@@ -30,10 +30,6 @@
 
 namespace batchwright {
 namespace {
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 ModelWork work_of(const ModelShape& shape) {
   const double width = shape.embedding;
@@ -134,7 +130,6 @@ Status Planner::learn_costs() {
   if (engine->cost_model() == nullptr) return measured.ok() ? internal_error("nothing was measured") : measured;
   outline_.cost_model = *engine->cost_model();
   outline_.options.max_batch_tokens = engine->options().max_batch_tokens;
-  outline_.weight_bytes = engine->stats().weight_bytes;
   return {};
 }
 
@@ -146,10 +141,10 @@ Status Planner::simulate() {
   input.ends_freely = &surveyed_.ends_freely;
   input.options.max_batch = outline_.options.max_batch;
   input.options.max_batch_tokens = outline_.options.max_batch_tokens;
-  input.options.requests_ahead = 2 * std::max(outline_.options.max_batch, 4);
+  input.options.requests_ahead = requests_ahead(outline_.options.max_batch);
   input.options.share_prefixes = outline_.options.share_prefixes;
-  input.options.page_classes = outline_.page_classes;
-  input.options.page_bytes = outline_.page_bytes;
+  input.options.page_classes = outline_.kv.specs;
+  input.options.page_bytes = outline_.kv.page_bytes;
   input.model = &*outline_.cost_model;
   input.learnt = lengths ? &*lengths : nullptr;
   input.order_seconds = order_seconds_;
@@ -157,7 +152,7 @@ Status Planner::simulate() {
   plan_ = simulate_plan(input, surveyed_.rows_total, surveyed_.rows_bad);
   if (plan_.stopped) return interrupted("stopped on request");
   JobPlan& plan = plan_.plan;
-  plan.kv_memory_bytes = outline_.kv_bytes_total();
+  plan.kv_memory_bytes = outline_.kv.bytes();
   BATCHWRIGHT_ASSIGN_OR_RETURN(plan.peak_memory_bytes, peak_memory());
   plan.multiply_adds = multiply_adds(work_of(outline_.shape), surveyed_.rows, plan.prompt_tokens_to_compute);
   if (flags_.chart_path.empty()) return {};
@@ -175,8 +170,7 @@ Result<size_t> Planner::peak_memory() const {
   }
   use.kv_bytes = plan_.expected.kv_bytes_touched;
   use.caller_bytes = job_bytes_;
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(job_.job.model_path));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const MemoryPlan memory, plan_memory(file, outline_.shape, options_, use));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const MemoryPlan memory, plan_memory(*outline_.file, outline_.shape, options_, use));
   return memory.peak();
 }
 
@@ -216,19 +210,6 @@ Status Planner::print() const {
   return print_result(text + "\n");
 }
 
-int fail(const Status& status, bool json) {
-  if (!json) return print_error(status);
-  std::string text;
-  JsonWriter out(text);
-  out.begin_object();
-  out.member("event", "error");
-  out.member("message", status.message());
-  out.member("exit_code", exit_code(status));
-  out.end_object();
-  fmt::print(stderr, "{}\n", text);
-  return exit_code(status);
-}
-
 }  // namespace
 
 void PlanFlags::add_to(CLI::App& command, const std::string& group) {
@@ -243,7 +224,7 @@ int plan_job(FileSystem& files, JobFlags& job, const PlanFlags& flags) {
   Planner planner(files, job, flags);
   Status status = planner.make();
   if (status.ok()) status = planner.print();
-  if (!status.ok()) return fail(status, flags.json);
+  if (!status.ok()) return print_error(status, flags.json);
   return planner.rows_bad() > 0 ? kExitRowsFailed : kExitOk;
 }
 

@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -30,10 +29,6 @@
 
 namespace batchwright {
 namespace {
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // A word as a shell must be given it.
 std::string quoted(const std::string& word) {
@@ -79,7 +74,6 @@ class RunCommand : public Command {
   int plan();
   std::vector<std::string> files_in_use() const;
   bool speaks() const { return !quiet_ && !json_; }
-  int fail(const Status& status) const;
   void print_notes(const Job& job) const;
   void print_note_event(const std::string& message) const;
   void print_summary(const JobReport& report) const;
@@ -241,10 +235,10 @@ int RunCommand::run() {
   }
   watch_stop_signals();
   const auto outcome = run_job();
-  if (!outcome.ok()) return fail(outcome.status());
+  if (!outcome.ok()) return print_error(outcome.status(), json_);
   const JobReport& report = outcome->report;
   // Refused after all: the model is another.
-  if (report.outcome.empty()) return fail(outcome->status);
+  if (report.outcome.empty()) return print_error(outcome->status, json_);
   int code = exit_code(outcome->status);
   if (code == kExitOk && report.rows_failed > 0) code = kExitRowsFailed;
   if (json_) {
@@ -271,19 +265,6 @@ void RunCommand::print_note_event(const std::string& message) const {
   out.member("message", message);
   out.end_object();
   fmt::print(stderr, "{}\n", text);
-}
-
-int RunCommand::fail(const Status& status) const {
-  if (!json_) return print_error(status);
-  std::string text;
-  JsonWriter out(text);
-  out.begin_object();
-  out.member("event", "error");
-  out.member("message", status.message());
-  out.member("exit_code", exit_code(status));
-  out.end_object();
-  fmt::print(stderr, "{}\n", text);
-  return exit_code(status);
 }
 
 void RunCommand::print_event(const char* event, const JobReport& report, int code) const {

@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "cache/page_cache.h"
 #include "decode/logprobs.h"
+#include "engine/answer_work.h"
 #include "engine/engine_outline.h"
 #include "engine/kv_pages.h"
 #include "engine/memory_plan.h"
@@ -138,20 +139,12 @@ Status EngineImpl::resolve_options(const EngineOptions& options) {
 }
 
 Status EngineImpl::set_up_cache() {
-  const ModelShape& shape = model_->shape();
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<int32_t> pages,
-                               plan_kv_pages(shape, options_.kv_format, options_.kv_memory_bytes,
-                                             options_.context_length, options_.max_batch, options_.max_batch_tokens));
-  BATCHWRIGHT_RETURN_IF_ERROR(model_->allocate_kv(options_.kv_format, pages));
-  std::vector<PageClassSpec> specs;
-  const std::vector<PageClass> classes = page_classes(shape);
-  for (size_t c = 0; c < classes.size(); ++c) {
-    specs.push_back({classes[c].window, pages[c]});
-    stats_.kv_pages_total += pages[c];
-    page_bytes_.push_back(page_bytes(shape, classes[c], options_.kv_format));
-    stats_.kv_memory_bytes += static_cast<size_t>(pages[c]) * page_bytes_.back();
-  }
-  cache_ = std::make_unique<PageCache>(std::move(specs));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(KvPages pages, resolve_kv_pages(model_->shape(), options_));
+  BATCHWRIGHT_RETURN_IF_ERROR(model_->allocate_kv(options_.kv_format, pages.counts));
+  for (const int32_t count : pages.counts) stats_.kv_pages_total += count;
+  stats_.kv_memory_bytes = pages.bytes();
+  page_bytes_ = std::move(pages.page_bytes);
+  cache_ = std::make_unique<PageCache>(std::move(pages.specs));
   SchedulerOptions scheduling;
   scheduling.max_batch = options_.max_batch;
   scheduling.max_batch_tokens = options_.max_batch_tokens;
@@ -169,9 +162,7 @@ Result<std::unique_ptr<Engine>> EngineImpl::create(const std::string& path, cons
   BATCHWRIGHT_RETURN_IF_ERROR(resolve_memory(file, expected, engine->options_));
   BATCHWRIGHT_ASSIGN_OR_RETURN(engine->vocabulary_, load_vocabulary(file));
   BATCHWRIGHT_ASSIGN_OR_RETURN(engine->tokenizer_, Tokenizer::create(engine->vocabulary_));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const std::string_view chat_template, file.string_or("tokenizer.chat_template", ""));
-  engine->info_.chat_template = std::string(chat_template);
-  engine->info_.hash = file.hash();
+  BATCHWRIGHT_ASSIGN_OR_RETURN(engine->info_, describe_model(path, file, expected));
   // What the vocabulary was made from would stand beside the weights.
   file.release_metadata();
   return_freed_memory();
@@ -183,12 +174,7 @@ Result<std::unique_ptr<Engine>> EngineImpl::create(const std::string& path, cons
     return invalid_data(fmt::format("{}: tokenizer.ggml.tokens holds {} tokens, token_embd.weight {} rows", path,
                                     engine->vocabulary_->size(), shape.vocabulary));
   }
-  engine->info_.path = path;
-  engine->info_.architecture = shape.architecture;
-  engine->info_.name = shape.name;
   engine->info_.parameters = engine->model_->parameters();
-  engine->info_.file_bytes = file.file_bytes();
-  engine->info_.vocabulary_size = shape.vocabulary;
   BATCHWRIGHT_RETURN_IF_ERROR(engine->set_up_cache());
   engine->info_.context_length = engine->options_.context_length;
   engine->stats_.weight_bytes = engine->model_->weight_bytes();
@@ -257,9 +243,8 @@ Status EngineImpl::prepare(RequestState& state) {
 
 void EngineImpl::start_choice(RequestState& state, int choice) {
   const Request& request = state.request;
-  const int room = options_.context_length - static_cast<int>(request.prompt.size());
   const bool scored = request.prompt_logprobs && choice == 0;
-  const int limit = std::min(request.max_tokens, room);
+  const int limit = answer_tokens_max(request, options_.context_length);
   auto& own = *state.choices.emplace_back(std::make_unique<ChoiceState>(
       request, choice, limit, state.stop_strings, state.trie.get(), *vocabulary_, row_kernels(isa_)));
   bool ended = false;

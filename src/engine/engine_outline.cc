@@ -27,12 +27,6 @@ constexpr int kBudgetMin = 128;
 
 }  // namespace
 
-size_t EngineOutline::kv_bytes_total() const {
-  size_t bytes = 0;
-  for (size_t c = 0; c < page_classes.size(); ++c) bytes += static_cast<size_t>(page_classes[c].pages) * page_bytes[c];
-  return bytes;
-}
-
 Result<EngineOptions> resolve_engine_options(const EngineOptions& options) {
   EngineOptions resolved = options;
   BATCHWRIGHT_ASSIGN_OR_RETURN(const Isa isa, select_isa(options.isa));
@@ -61,41 +55,39 @@ Status resolve_memory(const GgufFile& file, const ModelShape& shape, EngineOptio
   return {};
 }
 
+Result<ModelInfo> describe_model(const std::string& path, const GgufFile& file, const ModelShape& shape) {
+  ModelInfo info;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const std::string_view chat_template, file.string_or("tokenizer.chat_template", ""));
+  info.path = path;
+  info.architecture = shape.architecture;
+  info.name = shape.name;
+  info.file_bytes = file.file_bytes();
+  info.hash = file.hash();
+  info.vocabulary_size = shape.vocabulary;
+  info.chat_template = std::string(chat_template);
+  return info;
+}
+
 Result<EngineOutline> read_engine_outline(const std::string& path, const EngineOptions& options,
                                           const std::string& cache_folder) {
   EngineOutline outline;
   BATCHWRIGHT_ASSIGN_OR_RETURN(outline.options, resolve_engine_options(options));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(GgufFile opened, GgufFile::open(path));
+  outline.file = std::make_unique<const GgufFile>(std::move(opened));
+  const GgufFile& file = *outline.file;
   BATCHWRIGHT_ASSIGN_OR_RETURN(outline.shape, read_model_shape(file));
   BATCHWRIGHT_ASSIGN_OR_RETURN(outline.vocabulary, load_vocabulary(file));
   BATCHWRIGHT_ASSIGN_OR_RETURN(outline.tokenizer, Tokenizer::create(outline.vocabulary));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const std::string_view chat_template, file.string_or("tokenizer.chat_template", ""));
-  for (const GgufTensor& tensor : file.tensors()) {
-    outline.info.parameters += tensor.elements();
-    outline.weight_bytes += tensor.data.size();
-  }
+  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.info, describe_model(path, file, outline.shape));
+  for (const GgufTensor& tensor : file.tensors()) outline.info.parameters += tensor.elements();
   EngineOptions& resolved = outline.options;
   BATCHWRIGHT_RETURN_IF_ERROR(resolve_memory(file, outline.shape, resolved));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<int32_t> pages,
-                               plan_kv_pages(outline.shape, resolved.kv_format, resolved.kv_memory_bytes,
-                                             resolved.context_length, resolved.max_batch, resolved.max_batch_tokens));
-  for (const PageClass& page_class : page_classes(outline.shape)) {
-    outline.page_classes.push_back({page_class.window, pages[outline.page_classes.size()]});
-    outline.page_bytes.push_back(page_bytes(outline.shape, page_class, resolved.kv_format));
-  }
-  ModelInfo& info = outline.info;
-  info.path = path;
-  info.architecture = outline.shape.architecture;
-  info.name = outline.shape.name;
-  info.file_bytes = file.file_bytes();
-  info.hash = file.hash();
-  info.context_length = resolved.context_length;
-  info.vocabulary_size = outline.shape.vocabulary;
-  info.chat_template = std::string(chat_template);
+  outline.info.context_length = resolved.context_length;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.kv, resolve_kv_pages(outline.shape, resolved));
   const auto files = posix_file_system();
   const CalibrationStore store(*files, cache_folder);
-  outline.cost_model =
-      store.load(calibration_key(processor_name(), resolved.isa, resolved.threads, info.hash, resolved.kv_format));
+  outline.cost_model = store.load(
+      calibration_key(processor_name(), resolved.isa, resolved.threads, outline.info.hash, resolved.kv_format));
   if (outline.cost_model && options.max_batch_tokens == 0) {
     resolved.max_batch_tokens = measured_batch_tokens(*outline.cost_model, resolved.max_batch);
   }

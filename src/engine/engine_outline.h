@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "batchwright/engine.h"
-#include "cache/page_cache.h"
+#include "engine/kv_pages.h"
 #include "formats/gguf.h"
 #include "model/model_shape.h"
 #include "schedule/cost_model.h"
@@ -18,24 +18,24 @@
 namespace batchwright {
 
 struct EngineOutline {
+  std::unique_ptr<const GgufFile> file;
   EngineOptions options;  // as an engine resolves them
   ModelInfo info;         // parameters: of all tensors
   ModelShape shape;
   std::shared_ptr<const Vocabulary> vocabulary;
   std::shared_ptr<const Tokenizer> tokenizer;
-  std::vector<PageClassSpec> page_classes;
-  std::vector<size_t> page_bytes;  // of each
-  size_t weight_bytes = 0;         // about, once packed
+  KvPages kv;
   // What is kept of steps' costs here; with it options.max_batch_tokens is what an engine would take.
   std::optional<CostModel> cost_model;
-
-  size_t kv_bytes_total() const;
 };
 
 // Reads the file's metadata, no tensor (but for the hash, where it is not kept). cache_folder: of
 // CalibrationOptions. Errors: those of Engine::load().
 Result<EngineOutline> read_engine_outline(const std::string& path, const EngineOptions& options,
                                           const std::string& cache_folder);
+
+// What the file's metadata say; parameters and context_length are left to the caller.
+Result<ModelInfo> describe_model(const std::string& path, const GgufFile& file, const ModelShape& shape);
 
 // Options with which there can be an engine: threads, isa and max_batch_tokens are set where they were left open.
 Result<EngineOptions> resolve_engine_options(const EngineOptions& options);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/status_macros.h"
 #include "step/step.h"
 
 namespace batchwright {
@@ -30,6 +31,24 @@ size_t least_kv_bytes(const ModelShape& shape, KvFormat format, int context_leng
     bytes += pages_alone(page_class, context_length, max_batch_tokens) * page_bytes(shape, page_class, format);
   }
   return bytes;
+}
+
+size_t KvPages::bytes() const {
+  size_t bytes = 0;
+  for (size_t c = 0; c < counts.size(); ++c) bytes += static_cast<size_t>(counts[c]) * page_bytes[c];
+  return bytes;
+}
+
+Result<KvPages> resolve_kv_pages(const ModelShape& shape, const EngineOptions& options) {
+  KvPages pages;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(pages.counts,
+                               plan_kv_pages(shape, options.kv_format, options.kv_memory_bytes, options.context_length,
+                                             options.max_batch, options.max_batch_tokens));
+  for (const PageClass& page_class : page_classes(shape)) {
+    pages.specs.push_back({page_class.window, pages.counts[pages.specs.size()]});
+    pages.page_bytes.push_back(page_bytes(shape, page_class, options.kv_format));
+  }
+  return pages;
 }
 
 Result<std::vector<int32_t>> plan_kv_pages(const ModelShape& shape, KvFormat format, size_t bytes, int context_length,

@@ -6,6 +6,7 @@
 
 #include "batchwright/options.h"
 #include "batchwright/status.h"
+#include "cache/page_cache.h"
 #include "model/model_shape.h"
 
 namespace batchwright {
@@ -15,6 +16,18 @@ namespace batchwright {
 // sequence of context_length positions would not fit: then some request could never end.
 Result<std::vector<int32_t>> plan_kv_pages(const ModelShape& shape, KvFormat format, size_t bytes, int context_length,
                                            int max_batch, int max_batch_tokens);
+
+// What a cache needs to know of them, by page class.
+struct KvPages {
+  std::vector<int32_t> counts;
+  std::vector<PageClassSpec> specs;
+  std::vector<size_t> page_bytes;
+
+  size_t bytes() const;
+};
+
+// plan_kv_pages() for options of which context_length and kv_memory_bytes are resolved.
+Result<KvPages> resolve_kv_pages(const ModelShape& shape, const EngineOptions& options);
 
 // The fewest bytes with which plan_kv_pages() succeeds.
 size_t least_kv_bytes(const ModelShape& shape, KvFormat format, int context_length, int max_batch_tokens);

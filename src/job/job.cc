@@ -13,7 +13,6 @@
 namespace batchwright {
 namespace {
 
-constexpr size_t kRowsAhead = 64;
 // So many that a slow disk's sync does not stop the steps.
 constexpr size_t kRowsToWrite = 1024;
 

@@ -6,6 +6,7 @@
 #include <queue>
 #include <vector>
 
+#include "job/row_feeder.h"
 #include "job/row_planner.h"
 
 namespace batchwright {
@@ -18,8 +19,6 @@ constexpr size_t kOrderOfARow = 40;
 // Of a byte of a row's text: the line, what is parsed of it, the prompt as it is rendered, and its tokens twice - in
 // the request and in its sequence.
 constexpr size_t kOfAByte = 8;
-// Rows that are read ahead, those of the engine that wait included (job.cc, step_loop.cc).
-constexpr size_t kRowsAhead = 64;
 
 // The sum of the `count` greatest lengths. Of those beyond the limit on lines nothing is held.
 size_t longest_rows_bytes(const RowIndex& index, size_t count) {
@@ -44,7 +43,7 @@ size_t longest_rows_bytes(const RowIndex& index, size_t count) {
 size_t job_memory_bytes(const RowIndex& index, int max_batch) {
   const auto rows = static_cast<size_t>(index.size());
   const size_t ordered = std::min(rows, static_cast<size_t>(RowPlannerOptions().window_rows));
-  const size_t at_once = kRowsAhead + 2 * static_cast<size_t>(max_batch);
+  const size_t at_once = kRowsAhead + static_cast<size_t>(requests_ahead(max_batch));
   return kBuffers + rows * kIndexOfARow + ordered * kOrderOfARow + kOfAByte * longest_rows_bytes(index, at_once);
 }
 

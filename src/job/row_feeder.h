@@ -1,7 +1,9 @@
 // The reading side of a job: rows parsed, rendered and tokenised beside the steps.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <stop_token>
 #include <thread>
@@ -12,6 +14,11 @@
 #include "job/row_planner.h"
 
 namespace batchwright {
+
+// Rows in the engine: enough waiting ones that it can always fill a step, few enough to hold their prompts.
+inline int requests_ahead(int max_batch) { return 2 * std::max(max_batch, 4); }
+// Rows before them, read, rendered and tokenised.
+inline constexpr size_t kRowsAhead = 64;
 
 // Owns a thread that takes the rows in the planner's order and stays so many ahead.
 class RowFeeder {

@@ -23,11 +23,6 @@ constexpr size_t kIgnoredNameBytesMax = 64;
 // How often the time left is computed anew.
 constexpr double kEstimateSeconds = 0.5;
 
-// Enough waiting requests that the engine can always fill a step, few enough to hold their prompts.
-int64_t requests_ahead(const EngineOptions& options) {
-  return 2 * static_cast<int64_t>(std::max(options.max_batch, 4));
-}
-
 }  // namespace
 
 StepLoop::StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
@@ -39,7 +34,7 @@ StepLoop::StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, cons
       observer_(observer),
       counts_(counts),
       admission_(admission),
-      requests_ahead_(requests_ahead(engine.options())),
+      requests_ahead_(requests_ahead(engine.options().max_batch)),
       start_seconds_(environment.seconds()),
       start_stats_(engine.stats()),
       time_left_(counts.total - counts.resumed_ok - counts.resumed_failed, engine.options().max_batch) {}

@@ -21,6 +21,9 @@ constexpr double kCourseChoices = 2048;
 // Before so many steps nothing is said.
 constexpr int64_t kStepsLeast = 8;
 
+// Each choice is as good as any other: they are spread over the whole distribution of lengths, the order mixed.
+double place_of(size_t choice) { return std::fmod(0.5 + static_cast<double>(choice) * 0.6180339887498949, 1.0); }
+
 StepWork work_of(const StepSpeed::Tokens& step, const WorkShape& shape) {
   StepWork work;
   work.tokens = step.all();
@@ -76,7 +79,7 @@ double StepSpeed::seconds(const Tokens& step) const {
 
 void TimeLeft::begin(uint64_t id, const RowLoad& row) {
   ++rows_begun_;
-  begun_ += {1, row.choices, row.compute_tokens, row.choices * row.prompt_tokens, row.choices * row.answer_tokens_max};
+  begun_ += segment_of(row);
   in_flight_.emplace(id, Row{row});
 }
 
@@ -332,9 +335,8 @@ double TimeLeft::seconds() {
     prompts.prompt_tokens = static_cast<double>(row.load.prompt_tokens);
     for (int64_t c = 0; c < row.load.choices; ++c, ++i) {
       const auto age = static_cast<double>(running[i]);
-      // Each as good as any other: spread over the whole distribution, the order mixed.
-      const double q = std::fmod(0.5 + static_cast<double>(i) * 0.6180339887498949, 1.0);
-      const double length = std::min(forecast_.quantile(q, age), static_cast<double>(row.load.answer_tokens_max));
+      const double length =
+          std::min(forecast_.quantile(place_of(i), age), static_cast<double>(row.load.answer_tokens_max));
       course.run(static_cast<double>(row.load.prompt_tokens) + age, std::max(1.0, length - age) * decode);
     }
   }
@@ -367,8 +369,7 @@ double TimeLeft::seconds() {
       choices -= streamed;
     }
     for (owed += load.choices; owed >= 0.5; owed -= 1, ++i) {
-      const double q = std::fmod(0.5 + static_cast<double>(i) * 0.6180339887498949, 1.0);
-      course.begin(load, compute, decodes(std::min(forecast_.quantile(q), load.answer_tokens_max)));
+      course.begin(load, compute, decodes(std::min(forecast_.quantile(place_of(i)), load.answer_tokens_max)));
     }
   }
   course.finish();

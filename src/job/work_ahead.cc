@@ -21,6 +21,10 @@ RowLoad row_load(size_t prompt_tokens, int reused_before, int choices, int64_t a
   return {all - std::max(0, reused_before) + (choices - 1) * rest, all, answer_tokens_max, choices};
 }
 
+WorkSegment segment_of(const RowLoad& row) {
+  return {1, row.choices, row.compute_tokens, row.choices * row.prompt_tokens, row.choices * row.answer_tokens_max};
+}
+
 void WorkAhead::add(const RowLoad& row) {
   if (segments_.empty() || segments_.back().rows >= rows_a_segment_) {
     if (segments_.size() == kSegmentsMax) {
@@ -33,8 +37,7 @@ void WorkAhead::add(const RowLoad& row) {
     }
     segments_.emplace_back();
   }
-  segments_.back() +=
-      {1, row.choices, row.compute_tokens, row.choices * row.prompt_tokens, row.choices * row.answer_tokens_max};
+  segments_.back() += segment_of(row);
 }
 
 }  // namespace batchwright

@@ -31,6 +31,8 @@ struct WorkSegment {
   friend bool operator==(const WorkSegment&, const WorkSegment&) = default;
 };
 
+WorkSegment segment_of(const RowLoad& row);
+
 // However many rows: at most kSegmentsMax segments, of equally many rows but for the last.
 class WorkAhead {
  public:

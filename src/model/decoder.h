@@ -153,6 +153,7 @@ class Decoder final : public Model {
   int64_t product_items(const Stage& stage, int round) const;
   void plan_attention(const std::vector<AttentionGroup>& groups, AttentionRound& round);
   int64_t part_work(const AttentionPart& part) const;
+  const std::vector<AttentionRound>& rounds_of(const Stage& stage) const;
   int attention_rounds(const Stage& stage) const;
   int64_t attention_items(const Stage& stage, int round) const;
   int64_t final_items(const Stage& stage, int round) const;

@@ -135,7 +135,7 @@ std::vector<float> attend(const AttentionKernels& kernels, int dim, int heads, c
   const int32_t positions[] = {kPositions - 1, 3};
   const int32_t rows[] = {0, 1};
   std::vector<float> state(2 * static_cast<size_t>(heads) * attention_state_floats(dim), 0.0F);
-  AlignedBuffer<std::byte> scratch(attention_scratch_bytes(2 * heads, dim));
+  AlignedBuffer<std::byte> scratch(attention_scratch_bytes());
   AttentionArgs args;
   args.dim = dim;
   args.scale = 0.125F;

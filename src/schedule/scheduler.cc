@@ -141,17 +141,20 @@ bool Scheduler::fits_windows(const Sequence* candidate) const {
   return true;
 }
 
-// Whether all that run could have all their pages alone, those that left keeping theirs: then nothing has to be counted
-// closely.
+// Whether there is room for pages_unshared(): then nothing has to be counted closely.
 bool Scheduler::is_plenty() const {
   for (int c = 0; c < cache_.classes(); ++c) {
     if (cache_.spec(c).window > 0 && 2 * cache_.held(c) > cache_.spec(c).pages) return false;
   }
-  if (full_class_ < 0) return true;
-  int64_t most = cache_.awaited();
-  for (const Sequence* s : running_) most += blocks_for(s->size() + s->growth());
-  for (const auto& s : leaving_) most += s->table.blocks();
-  return most <= cache_.spec(full_class_).pages;
+  return full_class_ < 0 || pages_unshared() <= cache_.spec(full_class_).pages;
+}
+
+// That would be held if all that run had all their pages alone, those that left keeping theirs.
+int64_t Scheduler::pages_unshared() const {
+  int64_t pages = cache_.awaited();
+  for (const Sequence* s : running_) pages += blocks_for(s->size() + s->growth());
+  for (const auto& s : leaving_) pages += s->table.blocks();
+  return pages;
 }
 
 // Whether those that run, the candidate among them, will end within memory.
@@ -165,11 +168,8 @@ bool Scheduler::fits(Sequence* candidate, int lead) {
 bool Scheduler::fits_now(Sequence* candidate, int lead) {
   if (full_class_ < 0) return true;
   // Enough for each to have all its pages alone needs no closer look.
-  int64_t most = cache_.awaited();
-  for (const Sequence* s : running_) most += blocks_for(s->size() + s->growth());
-  if (candidate != nullptr) most += blocks_for(candidate->size() + candidate->growth());
-  for (const auto& s : leaving_) most += s->table.blocks();
-  return most <= cache_.spec(full_class_).pages || peak_fits(candidate, {}, lead);
+  const int64_t own = candidate != nullptr ? blocks_for(candidate->size() + candidate->growth()) : 0;
+  return pages_unshared() + own <= cache_.spec(full_class_).pages || peak_fits(candidate, {}, lead);
 }
 
 // The same once those of `stepped` have generated a token.

@@ -130,6 +130,7 @@ class Scheduler {
   bool copy_beginning(Sequence& s);
   bool fits_windows(const Sequence* candidate) const;
   bool is_plenty() const;
+  int64_t pages_unshared() const;
   bool fits(Sequence* candidate, int lead);
   bool fits_now(Sequence* candidate, int lead);
   void release_leaving();

@@ -168,12 +168,7 @@ constexpr AttentionKernels kTable[] = {
 
 }  // namespace
 
-size_t attention_scratch_bytes(int64_t queries, int dim) {
-  // Independent of both: queries pass in tiles, and a block is small whatever its dimension.
-  static_cast<void>(queries);
-  static_cast<void>(dim);
-  return sizeof(attention::Scratch);
-}
+size_t attention_scratch_bytes() { return sizeof(attention::Scratch); }
 
 const AttentionKernels& attention_kernels(Isa isa) {
   const AttentionKernels* chosen = &kTable[0];

@@ -64,11 +64,12 @@ struct AttentionArgs {
   float* state = nullptr;
   int state_heads = 0;
 
-  // At least attention_scratch_bytes(rows.size() * head_count, dim), 64-byte aligned, of one worker alone.
+  // attention_scratch_bytes() of them, 64-byte aligned, of one worker alone.
   void* scratch = nullptr;
 };
 
-size_t attention_scratch_bytes(int64_t queries, int dim);
+// However many queries: they pass in tiles.
+size_t attention_scratch_bytes();
 
 struct AttentionKernels {
   Isa isa;

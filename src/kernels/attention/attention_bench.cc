@@ -98,7 +98,7 @@ struct Group {
         state(static_cast<size_t>(shape.rows * shape.heads) * attention_state_floats(shape.dim)),
         rows(static_cast<size_t>(shape.rows)),
         positions(rows.size()),
-        scratch(attention_scratch_bytes(int64_t{shape.rows} * shape.heads, shape.dim)) {
+        scratch(attention_scratch_bytes()) {
     std::mt19937 random(2);
     std::normal_distribution<float> normal;
     for (float& x : q) x = normal(random);

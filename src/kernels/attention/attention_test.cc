@@ -83,7 +83,7 @@ class Problem {
 
   void run(const AttentionKernels& kernels, std::span<const int32_t> rows, int block_begin, int block_end,
            std::vector<float>& state) const {
-    AlignedBuffer<uint8_t> scratch(attention_scratch_bytes(int64_t(rows.size()) * shape_.heads, shape_.dim));
+    AlignedBuffer<uint8_t> scratch(attention_scratch_bytes());
     AttentionArgs args;
     args.format = shape_.format;
     args.dim = shape_.dim;
@@ -281,7 +281,7 @@ TEST_P(Attention, NanStaysVisible) {
   const int dim = 8;
   const Problem problem({.dim = dim, .heads = 1, .rows = 2, .first_position = 70}, scalar(), 7);
   std::vector<float> state(problem.state_size());
-  AlignedBuffer<uint8_t> scratch(attention_scratch_bytes(1, dim));
+  AlignedBuffer<uint8_t> scratch(attention_scratch_bytes());
   const std::vector<float> q(static_cast<size_t>(dim), std::numeric_limits<float>::quiet_NaN());
   const int32_t positions[] = {70};
   const int32_t rows[] = {0};
@@ -307,7 +307,7 @@ TEST_P(Attention, WeightsAreTheScalarExp) {
   for (int j = 0; j < kBlockPositions; ++j) block[static_cast<size_t>((kBlockPositions + j) * kDim + j)] = 1.0F;
   std::vector<float> q(kDim);
   q[0] = 1.0F;
-  AlignedBuffer<uint8_t> scratch(attention_scratch_bytes(1, kDim));
+  AlignedBuffer<uint8_t> scratch(attention_scratch_bytes());
   const int32_t positions[] = {kBlockPositions - 1};
   const int32_t rows[] = {0};
   const void* blocks[] = {block.data()};
