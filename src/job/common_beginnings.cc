@@ -36,12 +36,6 @@ class PartingFinder {
   uint32_t nodes_ = 0;
 };
 
-uint32_t common_tokens(std::span<const TokenId> a, std::span<const TokenId> b) {
-  const auto parted =
-      std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(std::min(a.size(), b.size())), b.begin());
-  return static_cast<uint32_t>(parted.first - a.begin());
-}
-
 // What was found, and how much of it was handed out.
 struct Pool {
   std::vector<uint32_t> found;
@@ -136,6 +130,12 @@ class Sample {
 };
 
 }  // namespace
+
+uint32_t common_tokens(std::span<const TokenId> a, std::span<const TokenId> b) {
+  const auto parted =
+      std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(std::min(a.size(), b.size())), b.begin());
+  return static_cast<uint32_t>(parted.first - a.begin());
+}
 
 void refine_common_tokens(std::span<SimulatedRow> rows, const CommonBeginningsOptions& options,
                           const std::function<std::vector<TokenId>(size_t)>& prompt) {

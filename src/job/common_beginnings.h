@@ -18,6 +18,9 @@ struct CommonBeginningsOptions {
   size_t sample_rows = 4096;  // rows that are looked at
 };
 
+// With which both begin.
+uint32_t common_tokens(std::span<const TokenId> a, std::span<const TokenId> b);
+
 // Adds to common_tokens, which are whole pages (or 0), what rows share beyond them with any of the rows just before:
 // exactly where the rows are no more than sample_rows. Of larger jobs some stretches of the order are looked at; what
 // is found between rows under a node of the prefix tree stands for the others under it, in turn, and where too little

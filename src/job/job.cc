@@ -95,7 +95,9 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
   if (outcome.status.ok()) {
     ResultWriter writer(**output, encoder, format, options_.sync_seconds, kRowsToWrite);
     const RowFile rows = row_file();
-    RowPlanner planner(files_, rows, index_, is_wanted_, context, planner_options());
+    RowPlannerOptions planning = planner_options();
+    planning.neighbours = engine.options().max_batch;
+    RowPlanner planner(files_, rows, index_, is_wanted_, context, planning);
     RowFeeder feeder(planner, rows, index_, context, kRowsAhead);
     StepLoop loop(engine, feeder, writer, environment_, observer, {rows_total(), before.rows[0], before.rows[1]},
                   options_.admission);

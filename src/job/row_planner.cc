@@ -7,6 +7,7 @@
 
 #include "base/status_macros.h"
 #include "engine/answer_work.h"
+#include "job/common_beginnings.h"
 #include "job/fed_row.h"
 
 namespace batchwright {
@@ -17,6 +18,10 @@ constexpr size_t kRowsAThread = 256;
 constexpr size_t kTextBytesMax = size_t{16} << 20;
 // Of answers that nothing but the context bounds: enough to tell long ones from short ones.
 constexpr int kAnswerTokensMost = 1024;
+
+// Windows of which the prompts are kept until the order is known: to so many rows, and tokens of all.
+constexpr size_t kKeptRowsMax = 4096;
+constexpr size_t kKeptTokensMax = size_t{4} << 20;
 
 uint32_t expected_answer_tokens(const Request& request) {
   const int tokens = std::min(request.max_tokens, kAnswerTokensMost);
@@ -33,12 +38,46 @@ std::vector<WorkSegment> keep_work(const SavedPlan& plan, Keep keep) {
     for (const size_t end = next + static_cast<size_t>(segment.rows); next < end; ++next) {
       rows += keep(plan.order[next].row) ? 1 : 0;
     }
+    if (rows == 0) continue;
     const auto part = [&](int64_t sum) { return sum * rows / segment.rows; };
     kept.push_back({rows, part(segment.choices), part(segment.compute_tokens), part(segment.prompt_tokens),
                     part(segment.answer_tokens_max)});
   }
   return kept;
 }
+
+// Prompts of a small window, by number of row.
+class KeptPrompts {
+ public:
+  explicit KeptPrompts(size_t rows) : keeps_(rows <= kKeptRowsMax) {}
+
+  void add(std::vector<TokenId> prompt) {
+    tokens_ += prompt.size();
+    if (tokens_ > kKeptTokensMax) keeps_ = false;
+    if (keeps_) {
+      prompts_.push_back(std::move(prompt));
+    } else {
+      prompts_ = {};
+    }
+  }
+
+  // The most tokens with which the row at `place` of the order begins like one of the `neighbours` before it; 0 where
+  // they are not kept.
+  uint32_t common_with_neighbours(const std::vector<OrderedRow>& order, size_t place, int neighbours) const {
+    if (!keeps_) return 0;
+    uint32_t most = 0;
+    const size_t first = place - std::min(place, static_cast<size_t>(neighbours));
+    for (size_t i = first; i < place; ++i) {
+      most = std::max(most, common_tokens(prompts_[order[i].row], prompts_[order[place].row]));
+    }
+    return most;
+  }
+
+ private:
+  bool keeps_;
+  size_t tokens_ = 0;
+  std::vector<std::vector<TokenId>> prompts_;
+};
 
 }  // namespace
 
@@ -136,15 +175,17 @@ Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::s
   };
   std::vector<Answers> answers;
   answers.reserve(rows.size());
+  KeptPrompts prompts(rows.size());
   std::vector<Prepared> batch;
   for (size_t next = 0; next < rows.size(); next += batch.size()) {
     if (stop.stop_requested()) return interrupted("stopped while the rows were put in order");
     prepare(rows, next, batch);
-    for (const Prepared& row : batch) {
+    for (Prepared& row : batch) {
       builder.add(row.is_shared ? std::span(row.prompt) : std::span<const TokenId>());
       work.push_back(row.work);
       answers.push_back({row.choices, row.answer_tokens_max});
       plan.prompt_tokens_distinct += row.own_tokens();
+      prompts.add(row.is_shared ? std::move(row.prompt) : std::vector<TokenId>());
     }
     rows_planned_ += static_cast<int64_t>(batch.size());
   }
@@ -152,15 +193,16 @@ Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::s
   plan.prompt_tokens_distinct += tree.distinct_pages * kPagePositions;
   plan.order = order_rows(tree, work);
   WorkAhead ahead;
-  int reused_before = 0;
-  for (OrderedRow& row : plan.order) {
+  uint32_t reused_before = 0;
+  for (size_t place = 0; place < plan.order.size(); ++place) {
+    const OrderedRow& row = plan.order[place];
     const auto [choices, tokens_max] = answers[row.row];
-    ahead.add(choices == 0
-                  ? RowLoad()
-                  : row_load(work[row.row].prompt_tokens, reused_before, static_cast<int>(choices), tokens_max));
-    reused_before = static_cast<int>(row.reused_pages) * kPagePositions;
-    row.row = rows[row.row];
+    const uint32_t common =
+        std::max(reused_before, prompts.common_with_neighbours(plan.order, place, options_.neighbours));
+    ahead.add(choices == 0 ? RowLoad() : row_load(work[row.row].prompt_tokens, common, choices, tokens_max));
+    reused_before = row.reused_pages * kPagePositions;
   }
+  for (OrderedRow& row : plan.order) row.row = rows[row.row];
   plan.work = ahead.segments();
   return plan;
 }

@@ -25,6 +25,8 @@ struct RowPlannerOptions {
   Hash128 key;       // of what it follows from
   int threads = 1;
   bool file_order = false;  // the rows run as they stand in the file, and none is tokenised twice
+  // Rows that may run at once: with any of so many before it a row may have its beginning in common.
+  int neighbours = 64;
   // Rows that are ordered together. Larger jobs run window by window.
   int64_t window_rows = int64_t{1} << 20;
   // Sees each row that is read for the order, from several threads at once; may be empty.
@@ -53,7 +55,8 @@ class RowPlanner {
   int64_t rows_planned() const { return rows_planned_; }
   int64_t prompt_tokens_distinct() const { return prompt_tokens_distinct_; }
   // Any thread. What the rows of all windows until now have before them, in their order; less, where a plan of an
-  // earlier run does not say.
+  // earlier run does not say. What begins like a row before it is not computed: of windows of few rows to the token, of
+  // others in whole pages.
   std::vector<WorkSegment> work() const;
 
  private:

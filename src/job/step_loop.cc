@@ -85,6 +85,7 @@ void StepLoop::submit_rows() {
 }
 
 void StepLoop::accept(FedRow fed) {
+  if (time_left_.wants_plan()) time_left_.plan(feeder_.work_planned());
   count_ignored(fed.ignored_fields);
   if (auto* const error = std::get_if<RequestError>(&fed.outcome)) {
     time_left_.begin_wrong();
@@ -105,9 +106,8 @@ void StepLoop::accept(FedRow fed) {
   const Request& request = prepared.request;
   const uint32_t group = answer_group(request);
   prepared.request.expected_tokens = expected_tokens(request, group);
-  time_left_.begin(id, row_load(request.prompt.size(), request.prompt_logprobs ? 0 : reused_before_, request.n,
+  time_left_.begin(id, row_load(request.prompt.size(), 0, static_cast<uint32_t>(request.n),
                                 answer_tokens_max(request, engine_.options().context_length)));
-  reused_before_ = request.reused_tokens;
   in_flight_.emplace(id, InFlight{std::move(fed.name), std::move(prepared.shape), request.n, group});
   engine_.submit(std::move(prepared.request));
 }

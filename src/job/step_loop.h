@@ -83,7 +83,6 @@ class StepLoop {
   LimitedBy limited_by_;
   AnswerLengths answer_lengths_;
   TimeLeft time_left_;
-  int reused_before_ = 0;  // Request::reused_tokens of the last row
   double seconds_left_ = -1;
   double estimated_seconds_ = 0;  // by the clock, when that was
   std::map<std::string, int64_t> ignored_fields_;

@@ -12,8 +12,10 @@ namespace {
 
 // Without a cost model the fixed part of a step, in tokens.
 constexpr double kFixedTokens = 16;
-// What is older than this counts little.
-constexpr double kRememberSeconds = 120;
+// What is older than this counts little: at first steps take longer, as memory is used for the first time.
+constexpr double kRememberShare = 1.0 / 3;
+constexpr double kRememberSecondsMin = 1;
+constexpr double kRememberSecondsMax = 120;
 // What the factor of one kind of tokens is without a step of its kind: that of all, weighing so much.
 constexpr double kPriorShare = 0.01;
 // Choices that run through events, at the end of a job.
@@ -38,7 +40,7 @@ StepWork work_of(const StepSpeed::Tokens& step, const WorkShape& shape) {
     work.row_pages += of_class.layers * (pairs / kPagePositions + step.all() / 2);
     // A run of a prompt reads a page once for all its rows.
     const double visits = std::min(step.prompt / kPagePositions, 8.0) * seen(step.prompt_position) +
-                          step.decode * seen(step.decode_position);
+                          step.decode * std::min(seen(step.decode_position), step.decode_own);
     work.page_visits += of_class.layers * visits / kPagePositions;
     work.rounds += of_class.layers;
   }
@@ -54,7 +56,9 @@ double StepSpeed::shape(const Tokens& step) const {
 void StepSpeed::record(const Tokens& step, double seconds) {
   if (!(step.all() > 0) || !(seconds > 0)) return;
   const double units = shape(step);
-  const double keep = std::exp(-seconds / kRememberSeconds);
+  recorded_ += seconds;
+  const double remembered = std::clamp(kRememberShare * recorded_, kRememberSecondsMin, kRememberSecondsMax);
+  const double keep = std::exp(-seconds / remembered);
   const auto add = [&](Sums& sums, double share) {
     sums.seconds = sums.seconds * keep + seconds * share;
     sums.shape = sums.shape * keep + units * share;
@@ -77,8 +81,22 @@ double StepSpeed::seconds(const Tokens& step) const {
   return shape(step) * mixed / step.all();
 }
 
-void TimeLeft::begin(uint64_t id, const RowLoad& row) {
+// The tokens that the plan computes for the row which begins; below 0 where it is not planned.
+int64_t TimeLeft::pass_row() {
   ++rows_begun_;
+  if (wants_plan()) return -1;
+  const WorkSegment& segment = planned_[segment_];
+  const auto until = [&](int64_t rows) { return segment.compute_tokens * rows / segment.rows; };
+  const int64_t tokens = until(passed_ + 1) - until(passed_);
+  if (++passed_ == segment.rows) {
+    ++segment_;
+    passed_ = 0;
+  }
+  return tokens;
+}
+
+void TimeLeft::begin(uint64_t id, RowLoad row) {
+  if (const int64_t planned = pass_row(); planned >= 0) row.compute_tokens = planned;
   begun_ += segment_of(row);
   in_flight_.emplace(id, Row{row});
 }
@@ -178,23 +196,30 @@ StepSpeed::Tokens TimeLeft::composition(const StepRecord& step) const {
   tokens.prompt = step.prompt_tokens_computed;
   tokens.decode = step.decode_tokens;
   double own = 0;
+  double own_all = 0;
   double own_positions = 0;
   double choices = 0;
   double positions = 0;
+  double ages = 0;
   const double a_step = mean_age();
   for (const auto& [id, row] : in_flight_) {
     if (row.started_step < 0) break;
-    const auto load = row.load;
+    const RowLoad& load = row.load;
     const double each =
         static_cast<double>(load.compute_tokens) / static_cast<double>(std::max<int64_t>(1, load.choices));
     own += each;
+    own_all += static_cast<double>(load.compute_tokens);
     own_positions += each * (static_cast<double>(load.prompt_tokens) - each / 2);
-    choices += static_cast<double>(load.choices);
-    positions += static_cast<double>(load.choices) *
-                 (static_cast<double>(load.prompt_tokens) + a_step * static_cast<double>(steps_ - row.started_step));
+    const auto of_row = static_cast<double>(load.choices);
+    choices += of_row;
+    positions += of_row * static_cast<double>(load.prompt_tokens);
+    ages += of_row * a_step * static_cast<double>(steps_ - row.started_step);
   }
   tokens.prompt_position = own > 0 ? own_positions / own : 0;
-  tokens.decode_position = choices > 0 ? positions / choices : 0;
+  if (choices > 0) {
+    tokens.decode_position = (positions + ages) / choices;
+    tokens.decode_own = (own_all + ages) / choices;
+  }
   return tokens;
 }
 
@@ -237,11 +262,12 @@ class TimeLeft::Course {
   Course(const StepSpeed& speed, double budget, double rows_at_once)
       : speed_(speed), budget_(budget), rows_at_once_(std::max(1.0, rows_at_once)) {}
 
-  // A choice that decodes for so many steps from now on.
-  void run(double position, double decodes) {
+  // A choice that decodes for so many steps from now on, at a position up to which it owns so many.
+  void run(double position, double own, double decodes) {
     if (!(decodes > 0)) return;
-    ends_.push({now_ + decodes, position - now_});
+    ends_.push({now_ + decodes, position - now_, own - now_});
     positions_ += position - now_;
+    own_ += own - now_;
   }
   // One whose prompt is computed first, as soon as there is room.
   void begin(const Load& choice, double compute_tokens, double decodes) {
@@ -249,13 +275,13 @@ class TimeLeft::Course {
     compute(choice, compute_tokens, rows_at_once_);
     // It has its place for a whole step at least before its first token.
     const double waits = std::max(0.0, 1 - (now_ - before));
-    run(choice.prompt_tokens, decodes > 0 ? decodes + waits : 0);
+    run(choice.prompt_tokens, compute_tokens, decodes > 0 ? decodes + waits : 0);
   }
   // Prompts of choices that run.
   void compute(const Load& choice, double tokens) { compute(choice, tokens, std::numeric_limits<double>::infinity()); }
   void finish() {
     while (!ends_.empty()) {
-      pass(next_end() - now_, {0, static_cast<double>(ends_.size()), 0, position()});
+      pass(next_end() - now_, {0, static_cast<double>(ends_.size()), 0, mean(positions_), mean(own_)});
       stop_ended();
     }
   }
@@ -267,7 +293,7 @@ class TimeLeft::Course {
     const double prompt = decodes > 0 ? decoding * a_decode : budget_;
     const double steps = decodes > 0 ? load.choices * decodes / decoding : load.choices * compute_tokens / budget_;
     seconds_ += steps * speed_.seconds({prompt, decoding, std::max(0.0, load.prompt_tokens - compute_tokens / 2),
-                                        load.prompt_tokens + mean_age});
+                                        load.prompt_tokens + mean_age, compute_tokens + mean_age});
   }
 
   double seconds() const { return seconds_; }
@@ -275,12 +301,14 @@ class TimeLeft::Course {
  private:
   struct Running {
     double end;
-    double prompt_position;  // where it would have been at the time 0
+    double position;  // where it would have been at the time 0,
+    double own;       // and how many of its positions would have been its own
     bool operator>(const Running& other) const { return end > other.end; }
   };
 
   double next_end() const { return ends_.empty() ? std::numeric_limits<double>::infinity() : ends_.top().end; }
-  double position() const { return ends_.empty() ? 0 : positions_ / static_cast<double>(ends_.size()) + now_; }
+  // Of those that run, now, from a sum at the time 0.
+  double mean(double sum) const { return ends_.empty() ? 0 : sum / static_cast<double>(ends_.size()) + now_; }
 
   void compute(const Load& choice, double tokens, double rows_at_once) {
     const double prompt_position = std::max(0.0, choice.prompt_tokens - tokens / 2);
@@ -291,7 +319,7 @@ class TimeLeft::Course {
       const bool is_last = prompt > 0 && tokens <= until_end * prompt;
       const double steps = is_last ? tokens / prompt : until_end;
       tokens -= steps * prompt;
-      pass(steps, {prompt, decoding, prompt_position, position()});
+      pass(steps, {prompt, decoding, prompt_position, mean(positions_), mean(own_)});
       if (is_last) return;
       stop_ended();
     }
@@ -302,7 +330,8 @@ class TimeLeft::Course {
   }
   void stop_ended() {
     while (!ends_.empty() && ends_.top().end <= now_) {
-      positions_ -= ends_.top().prompt_position;
+      positions_ -= ends_.top().position;
+      own_ -= ends_.top().own;
       ends_.pop();
     }
   }
@@ -312,7 +341,8 @@ class TimeLeft::Course {
   const double rows_at_once_;
   double now_ = 0;
   double seconds_ = 0;
-  double positions_ = 0;
+  double positions_ = 0;  // sums over those that run
+  double own_ = 0;
   std::priority_queue<Running, std::vector<Running>, std::greater<>> ends_;
 };
 
@@ -337,7 +367,8 @@ double TimeLeft::seconds() {
       const auto age = static_cast<double>(running[i]);
       const double length =
           std::min(forecast_.quantile(place_of(i), age), static_cast<double>(row.load.answer_tokens_max));
-      course.run(static_cast<double>(row.load.prompt_tokens) + age, std::max(1.0, length - age) * decode);
+      const double own = static_cast<double>(row.load.compute_tokens) / static_cast<double>(row.load.choices);
+      course.run(static_cast<double>(row.load.prompt_tokens) + age, own + age, std::max(1.0, length - age) * decode);
     }
   }
   prompts.prompt_tokens = std::max(prompts.prompt_tokens, prompts_left / 2);

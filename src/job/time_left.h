@@ -15,7 +15,7 @@ namespace batchwright {
 
 // What a step of tokens of prompts and of answers costs: in the proportions of the cost model where there is one,
 // otherwise a fixed part and the tokens. Measured steps make seconds of it: tokens of prompts and of answers have each
-// a factor of their own, by the last two minutes or so. Not thread-safe.
+// a factor of their own, by the last third of all steps until now, two minutes at most. Not thread-safe.
 class StepSpeed {
  public:
   struct Tokens {
@@ -23,6 +23,7 @@ class StepSpeed {
     double decode = 0;
     double prompt_position = 0;  // the means
     double decode_position = 0;
+    double decode_own = 0;  // positions whose pages an answer reads alone: all but what was computed for other rows
 
     double all() const { return prompt + decode; }
   };
@@ -42,6 +43,7 @@ class StepSpeed {
   double factor(const Sums& part) const;
 
   const CostModel* model_ = nullptr;
+  double recorded_ = 0;  // seconds
   Sums prompt_;
   Sums decode_;
 };
@@ -55,12 +57,14 @@ class TimeLeft {
   // Rows that were not planned when they are needed are taken to be like those that were, or like those that began.
   TimeLeft(int64_t rows, int max_batch) : rows_(rows), max_batch_(max_batch) {}
 
-  // All that is planned so far, in the order in which rows begin; empty: nothing is.
+  // All that is planned so far, in the order in which rows begin; empty: nothing is. Only more is ever added to it.
   void plan(std::vector<WorkSegment> segments) { planned_ = std::move(segments); }
+  // Whether the row that begins next is not planned.
+  bool wants_plan() const { return segment_ >= planned_.size(); }
 
-  // Rows begin in the order of the plan.
-  void begin(uint64_t id, const RowLoad& row);
-  void begin_wrong() { ++rows_begun_; }  // one that gives an error without the engine
+  // Rows begin in the order of the plan, which knows better what of a row is to be computed.
+  void begin(uint64_t id, RowLoad row);
+  void begin_wrong() { pass_row(); }  // one that gives an error without the engine
   // generated: of each choice; none for a row that failed.
   void end(uint64_t id, std::span<const int> generated);
   // The clock after a step.
@@ -83,6 +87,7 @@ class TimeLeft {
   };
   class Course;
 
+  int64_t pass_row();
   int start_rows(int64_t sequences);
   int64_t planned_tokens() const;
   double mean_age() const;
@@ -96,7 +101,9 @@ class TimeLeft {
   const int max_batch_;
   std::vector<WorkSegment> planned_;
   int64_t rows_begun_ = 0;
-  WorkSegment begun_;  // sums of all that began
+  size_t segment_ = 0;  // of planned_, in which the next row lies,
+  int64_t passed_ = 0;  // and its rows that began
+  WorkSegment begun_;   // sums of all that began
   std::map<uint64_t, Row> in_flight_;
   AnswerForecast forecast_;
   StepSpeed speed_;

@@ -87,7 +87,8 @@ class Steps {
         ++ended_;
         continue;
       }
-      time.begin(next_, load(row));
+      // Of a row alone nobody knows what it has in common with others; the plan does.
+      time.begin(next_, is_planned ? RowLoad{row.prompt, row.prompt, row.answer_max, 1} : load(row));
       active_.push_back({next_, row, std::max(1.0, std::round(row.compute * copies))});
     }
   }

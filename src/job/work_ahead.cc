@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "schedule/prefix_tree.h"
+#include "schedule/scheduler.h"
 
 namespace batchwright {
 
@@ -15,10 +15,14 @@ WorkSegment& WorkSegment::operator+=(const WorkSegment& more) {
   return *this;
 }
 
-RowLoad row_load(size_t prompt_tokens, int reused_before, int choices, int64_t answer_tokens_max) {
+RowLoad row_load(size_t prompt_tokens, uint32_t common_tokens, uint32_t choices, int64_t answer_tokens_max) {
   const auto all = static_cast<int64_t>(prompt_tokens);
-  const int64_t rest = all - int64_t{kPagePositions} * shareable_pages(prompt_tokens);
-  return {all - std::max(0, reused_before) + (choices - 1) * rest, all, answer_tokens_max, choices};
+  const auto own = [all](int64_t common) {
+    common = std::min(common, all - 1);
+    const int64_t copied = common % kPagePositions;
+    return all - common + (copied < kCopiedMin ? copied : 0);
+  };
+  return {own(common_tokens) + (int64_t{choices} - 1) * own(all), all, answer_tokens_max, choices};
 }
 
 WorkSegment segment_of(const RowLoad& row) {

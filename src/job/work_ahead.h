@@ -15,9 +15,10 @@ struct RowLoad {
   int64_t choices = 0;
 };
 
-// Of a prompt that begins with so many tokens as the one before it in the order - whole pages - does (-1: not known).
-// Of the choices but the first nothing is shared behind the prompt's last whole page.
-RowLoad row_load(size_t prompt_tokens, int reused_before, int choices, int64_t answer_tokens_max);
+// Of a prompt that begins with so many tokens as one before it in the order does; all choices but the first begin with
+// all of it. The last token is computed in any case, and what is common in a page only where it is worth a copy
+// (kCopiedMin).
+RowLoad row_load(size_t prompt_tokens, uint32_t common_tokens, uint32_t choices, int64_t answer_tokens_max);
 
 // Neighbours in the order. Sums over `rows` rows, where not said otherwise.
 struct WorkSegment {

@@ -7,13 +7,6 @@
 #include "base/check.h"
 
 namespace batchwright {
-namespace {
-
-// Fewer positions are not worth a copy, and not worth waiting for.
-constexpr int kCopiedMin = 8;
-
-}  // namespace
-
 Scheduler::Scheduler(const SchedulerOptions& options, PageCache& cache) : options_(options), cache_(cache) {
   options_.max_batch_tokens = std::max(options_.max_batch_tokens, options_.max_batch);
   step_.classes.resize(static_cast<size_t>(cache.classes()));

@@ -19,6 +19,9 @@
 
 namespace batchwright {
 
+// Of the beginning of a page fewer positions are not worth a copy, and not worth waiting for.
+inline constexpr int kCopiedMin = 8;
+
 struct SchedulerOptions {
   int max_batch = 64;          // sequences that hold pages at once
   int max_batch_tokens = 512;  // rows of a step
