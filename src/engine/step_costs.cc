@@ -43,19 +43,33 @@ Status StepCosts::learn(Model& model, PageCache& cache, const std::string& key, 
   model_ = std::move(calibration.model);
   // What was measured beside other programs will do for this run, with the correction that each step brings.
   decides_ = calibration.steady() || options.accept_unsteady;
-  return decides_ ? store.save(key, *model_) : Status();
+  if (!decides_) return {};
+  BATCHWRIGHT_RETURN_IF_ERROR(store.save(key, *model_));
+  kept_ = {options.cache_folder, key};
+  return {};
 }
 
 double StepCosts::check(double predicted, double seconds) {
   const double expected = check_.corrected(predicted);
   check_.record(predicted, seconds);
-  if (!kept_.key.empty() && check_.is_in_doubt()) {
-    // The next job measures anew. Where that fails now, it comes to the same question.
-    const auto files = posix_file_system();
-    (void)CalibrationStore(*files, kept_.folder).remove(kept_.key);
-    kept_ = {};
-  }
+  if (!kept_.key.empty()) follow();
   return expected;
+}
+
+// Where a file can't be written or removed now, the next job comes to the same question.
+void StepCosts::follow() {
+  const auto files = posix_file_system();
+  const CalibrationStore store(*files, kept_.folder);
+  if (check_.is_in_doubt()) {
+    // The next job measures anew.
+    (void)store.remove(kept_.key);
+    kept_ = {};
+  } else if (check_.seconds() >= next_write_) {
+    next_write_ = 2 * check_.seconds();
+    CostModel now = *model_;
+    now.factor = check_.followed(now.factor);
+    (void)store.save(kept_.key, now);
+  }
 }
 
 std::vector<StageStats> StepCosts::stage_stats(const Model& model) const {

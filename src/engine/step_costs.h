@@ -31,7 +31,7 @@ class StepCosts {
   // Of the step, by the model alone; 0 without one.
   double predict(const Step& step) const { return model_ ? model_->seconds(step) : 0; }
   // The step for which predict() gave `predicted` took `seconds`. Gives what was to be expected after the steps before.
-  // What was kept and turns out to be wrong (CostCheck::is_in_doubt) is removed.
+  // What is kept follows (CostModel::factor), and is removed where it turns out to be wrong (CostCheck::is_in_doubt).
   double check(double predicted, double seconds);
   const CostCheck& checked() const { return check_; }
 
@@ -42,13 +42,19 @@ class StepCosts {
   Status learn(Model& model, PageCache& cache, const std::string& key, const CalibrationLimits& limits,
                const CalibrationOptions& options);
 
+  // What was kept is written anew after so many seconds of steps, then each time they have doubled.
+  static constexpr double kFirstWriteSeconds = 1;
+
   struct Kept {
     std::string folder;
     std::string key;
   };
 
   std::optional<CostModel> model_;
-  Kept kept_;  // where the model is from; empty where it was measured
+  void follow();
+
+  Kept kept_;  // empty where the model is not kept
+  double next_write_ = kFirstWriteSeconds;
   bool decides_ = false;
   CostCheck check_;
   std::vector<StageCost> spent_;  // by steps that were no requests'

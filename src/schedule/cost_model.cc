@@ -130,12 +130,12 @@ double CostCurve::at(double count) const {
 }
 
 double CostModel::seconds(const StepWork& work) const {
-  return fixed_seconds + layers.at(work.tokens) + work.stores * store_seconds + argmax.at(work.argmax_rows) +
-         full.at(work.full_rows) + work.pairs * pair_seconds + work.row_pages * row_page_seconds +
-         work.page_visits * visit_seconds + work.rounds * round_seconds;
+  return factor * (fixed_seconds + layers.at(work.tokens) + work.stores * store_seconds + argmax.at(work.argmax_rows) +
+                   full.at(work.full_rows) + work.pairs * pair_seconds + work.row_pages * row_page_seconds +
+                   work.page_visits * visit_seconds + work.rounds * round_seconds);
 }
 
-double CostModel::seconds_a_token(int tokens) const { return (fixed_seconds + layers.at(tokens)) / tokens; }
+double CostModel::seconds_a_token(int tokens) const { return factor * (fixed_seconds + layers.at(tokens)) / tokens; }
 
 int CostModel::knee(int tokens_max) const { return cheapest(*this, tokens_max, 8, kKneeExcess); }
 
@@ -146,8 +146,15 @@ void CostCheck::record(double predicted, double seconds) {
   const double error = std::min(1.0, std::abs(corrected(predicted) / seconds - 1));
   ++bins_[static_cast<size_t>(error * kBins)];
   ++steps_;
+  seconds_ += seconds;
+  predicted_ += predicted;
   const double ratio = std::clamp(seconds / corrected(predicted), 1 / kOutlier, kOutlier);
   factor_ *= std::pow(ratio, kFollow);
+}
+
+double CostCheck::followed(double factor) const {
+  if (!(predicted_ > 0)) return factor;
+  return factor * std::pow(seconds_ / predicted_, seconds_ / (seconds_ + kFollowSeconds));
 }
 
 double CostCheck::median_error() const {

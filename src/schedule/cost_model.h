@@ -1,7 +1,7 @@
 // What a step costs on a machine: seconds from plain counts, by curves that were measured there (engine/calibration.h).
 //
-//   seconds = fixed + layers(tokens) + stores * store + argmax(argmax_rows) + full(full_rows)
-//             + pairs * pair + row_pages * row_page + page_visits * visit + rounds * round
+//   seconds = factor * (fixed + layers(tokens) + stores * store + argmax(argmax_rows) + full(full_rows)
+//             + pairs * pair + row_pages * row_page + page_visits * visit + rounds * round)
 //
 // The curves are linear between measured counts: few rows are bound by reading the weights, many by multiplying, and
 // the kernels change between. Attention is counted where it happens, so that a page which a group of rows shares costs
@@ -78,6 +78,7 @@ class CostCurve {
 // Values of one machine, model and version. Immutable: thread-safe.
 struct CostModel {
   WorkShape shape;
+  double factor = 1;  // by which steps of whole jobs turned out to be longer than those that were measured
   double fixed_seconds = 0;
   CostCurve layers;
   CostCurve argmax;
@@ -124,6 +125,11 @@ class CostCheck {
   // Of |corrected prediction / truth - 1| over all steps, to a thousandth; 0 before the first, at most 1.
   double median_error() const;
   double factor() const { return factor_; }
+  // Of all steps.
+  double seconds() const { return seconds_; }
+  // What CostModel::factor becomes by them: those of kFollowSeconds weigh as much as what was known before.
+  static constexpr double kFollowSeconds = 20;
+  double followed(double factor) const;
   // After so many steps such a median means that the model is not of this machine as it is now: then something else
   // than the one factor has changed.
   static constexpr int64_t kDoubtSteps = 500;
@@ -134,6 +140,8 @@ class CostCheck {
   static constexpr int kBins = 1000;
   std::vector<int64_t> bins_ = std::vector<int64_t>(kBins + 1);
   int64_t steps_ = 0;
+  double seconds_ = 0;
+  double predicted_ = 0;
   double factor_ = 1;
 };
 

@@ -12,7 +12,7 @@
 namespace batchwright {
 namespace {
 
-constexpr int64_t kFormVersion = 1;
+constexpr int64_t kFormVersion = 2;
 constexpr size_t kPointsMax = 1000;
 constexpr int64_t kWholeMax = 1 << 24;
 
@@ -96,6 +96,7 @@ std::string to_json(const CostModel& model, std::string_view key) {
   out.member("kv_heads", model.shape.kv_heads);
   out.member("rows_per_item", model.shape.rows_per_item);
   out.member("threads", model.shape.threads);
+  out.member("factor", model.factor);
   for (const auto& [name, value] : kSeconds) out.member(name, model.*value);
   for (const auto& [name, value] : kCurves) {
     out.key(name);
@@ -121,6 +122,7 @@ std::optional<CostModel> read_cost_model(std::string_view text, std::string_view
   if (of == nullptr || !of->is_string() || of->as_string() != key) return std::nullopt;
   CostModel model;
   if (!read_shape(*parsed, model.shape)) return std::nullopt;
+  if (!read_seconds(parsed->find("factor"), model.factor) || model.factor == 0) return std::nullopt;
   for (const auto& [name, value] : kSeconds) {
     if (!read_seconds(parsed->find(name), model.*value)) return std::nullopt;
   }

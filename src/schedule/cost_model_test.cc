@@ -184,7 +184,7 @@ TEST(CostModelTest, DamagedJsonIsNotThere) {
     return read_cost_model(changed, "key").has_value();
   };
   EXPECT_TRUE(with("\"kv_heads\":1", "\"kv_heads\":2"));
-  EXPECT_FALSE(with("\"version\":1", "\"version\":2"));
+  EXPECT_FALSE(with("\"version\":2", "\"version\":1"));
   EXPECT_FALSE(with("\"kv_heads\":1", "\"kv_heads\":0"));
   EXPECT_FALSE(with("\"kv_heads\":1", "\"kv_heads\":9223372036854775808"));
   EXPECT_FALSE(with("\"threads\":2", "\"threads\":-1"));
@@ -195,6 +195,8 @@ TEST(CostModelTest, DamagedJsonIsNotThere) {
   EXPECT_FALSE(with("\"layers\":[[1.0,", "\"layers\":[[1.0,-"));
   EXPECT_FALSE(with("\"layers\":[[1.0,", "\"layers\":[[null,"));
   EXPECT_FALSE(with("\"layers\":[[1.0,", "\"layers\":[[1.0,1.0,"));
+  EXPECT_FALSE(with("\"factor\":1.0", "\"factor\":0.0"));
+  EXPECT_FALSE(with("\"factor\":1.0", "\"factor\":-1.0"));
   EXPECT_FALSE(with("\"pair_seconds\"", "\"pair\""));
   EXPECT_FALSE(with("\"fixed_seconds\":1e-05", "\"fixed_seconds\":1e400"));
   EXPECT_FALSE(with("\"fixed_seconds\":1e-05", "\"fixed_seconds\":\"1\""));
@@ -229,6 +231,15 @@ TEST(CostCheckTest, DoubtNeedsManySteps) {
   CostCheck slower;
   for (int i = 0; i < 2 * CostCheck::kDoubtSteps; ++i) slower.record(1, 3);
   EXPECT_FALSE(slower.is_in_doubt());
+}
+
+TEST(CostCheckTest, WhatIsKnownFollowsByTheTimeOfItsSteps) {
+  CostCheck check;
+  EXPECT_EQ(check.followed(1.5), 1.5);
+  for (int i = 0; i < 20; ++i) check.record(0.5, 1);  // twenty seconds at half the speed
+  EXPECT_NEAR(check.followed(1.5), 1.5 * std::sqrt(2.0), 1e-12);
+  for (int i = 0; i < 100000; ++i) check.record(0.5, 1);
+  EXPECT_NEAR(check.followed(1.5), 3, 0.001);
 }
 
 TEST(CostCheckTest, FollowsAMachineThatSlowsDown) {

@@ -199,6 +199,44 @@ TEST_P(CalibrationTest, WhatIsWrongDoesNotStay) {
   EXPECT_EQ(*store.load(key), *third->cost_model());
 }
 
+// The machine is slower than what is kept says: what is kept comes nearer to it while jobs run.
+TEST_P(CalibrationTest, WhatIsKeptFollowsTheJobs) {
+  const auto first = load();
+  ASSERT_TRUE(first->calibrate(always()).ok());
+  const std::string key = calibration_key(processor_name(), first->options().isa, first->options().threads,
+                                          first->model().hash, first->options().kv_format);
+  const auto files = posix_file_system();
+  const CalibrationStore store(*files, folder_.string());
+  CostModel fast = *first->cost_model();
+  fast.factor = 1e-6;
+  ASSERT_TRUE(store.save(key, fast).ok());
+  const auto second = load();
+  ASSERT_TRUE(second->calibrate(always()).ok());
+  ASSERT_EQ(*second->cost_model(), fast);
+  double step_seconds = 0;
+  while (step_seconds < 1.1) {
+    for (const int prompt : {3, 9, 27}) {
+      Request request;
+      request.id = static_cast<uint64_t>(second->stats().steps) * 100 + static_cast<uint64_t>(prompt);
+      request.prompt.assign(static_cast<size_t>(prompt), 3);
+      request.max_tokens = 40;
+      request.ignore_eos = true;
+      second->submit(std::move(request));
+    }
+    while (second->active() > 0) {
+      ASSERT_TRUE(second->step().ok());
+      step_seconds += second->last_step().seconds;
+    }
+  }
+  const auto kept = store.load(key);
+  ASSERT_TRUE(kept);
+  // A second of a millionfold time moves it by a twentieth of the way.
+  EXPECT_GT(kept->factor, 1.5e-6);
+  EXPECT_LT(kept->factor, 1e-5);
+  EXPECT_EQ(kept->layers, fast.layers);
+  EXPECT_EQ(second->cost_model()->factor, 1e-6) << "not in the middle of a job";
+}
+
 TEST_P(CalibrationTest, SmallJobsAreNotMeasuredFor) {
   const auto engine = load();
   CalibrationOptions options = always();
