@@ -106,8 +106,10 @@ void StepLoop::accept(FedRow fed) {
   const Request& request = prepared.request;
   const uint32_t group = answer_group(request);
   prepared.request.expected_tokens = expected_tokens(request, group);
-  time_left_.begin(id, row_load(request.prompt.size(), 0, static_cast<uint32_t>(request.n),
-                                answer_tokens_max(request, engine_.options().context_length)));
+  time_left_.begin(id,
+                   row_load(request.prompt.size(), 0, static_cast<uint32_t>(request.n),
+                            answer_tokens_max(request, engine_.options().context_length)),
+                   needs_full_logits(request, engine_.vocabulary()));
   in_flight_.emplace(id, InFlight{std::move(fed.name), std::move(prepared.shape), request.n, group});
   engine_.submit(std::move(prepared.request));
 }

@@ -10,14 +10,6 @@
 namespace batchwright {
 namespace {
 
-// Without a cost model the fixed part of a step, in tokens.
-constexpr double kFixedTokens = 16;
-// What is older than this counts little: at first steps take longer, as memory is used for the first time.
-constexpr double kRememberShare = 1.0 / 3;
-constexpr double kRememberSecondsMin = 1;
-constexpr double kRememberSecondsMax = 120;
-// What the factor of one kind of tokens is without a step of its kind: that of all, weighing so much.
-constexpr double kPriorShare = 0.01;
 // Choices that run through events, at the end of a job.
 constexpr double kCourseChoices = 2048;
 // Before so many steps nothing is said.
@@ -26,60 +18,7 @@ constexpr int64_t kStepsLeast = 8;
 // Each choice is as good as any other: they are spread over the whole distribution of lengths, the order mixed.
 double place_of(size_t choice) { return std::fmod(0.5 + static_cast<double>(choice) * 0.6180339887498949, 1.0); }
 
-StepWork work_of(const StepSpeed::Tokens& step, const WorkShape& shape) {
-  StepWork work;
-  work.tokens = step.all();
-  work.stores = step.decode + step.prompt / kPagePositions;
-  work.argmax_rows = step.decode;
-  for (const WorkShape::Class& of_class : shape.classes) {
-    const auto seen = [&](double position) {
-      return of_class.window > 0 ? std::min(position, 1.0 * of_class.window) : position;
-    };
-    const double pairs = step.prompt * seen(step.prompt_position) + step.decode * seen(step.decode_position);
-    work.pairs += of_class.layers * pairs;
-    work.row_pages += of_class.layers * (pairs / kPagePositions + step.all() / 2);
-    // A run of a prompt reads a page once for all its rows.
-    const double visits = std::min(step.prompt / kPagePositions, 8.0) * seen(step.prompt_position) +
-                          step.decode * std::min(seen(step.decode_position), step.decode_own);
-    work.page_visits += of_class.layers * visits / kPagePositions;
-    work.rounds += of_class.layers;
-  }
-  return work;
-}
-
 }  // namespace
-
-double StepSpeed::shape(const Tokens& step) const {
-  return model_ != nullptr ? model_->seconds(work_of(step, model_->shape)) : kFixedTokens + step.all();
-}
-
-void StepSpeed::record(const Tokens& step, double seconds) {
-  if (!(step.all() > 0) || !(seconds > 0)) return;
-  const double units = shape(step);
-  recorded_ += seconds;
-  const double remembered = std::clamp(kRememberShare * recorded_, kRememberSecondsMin, kRememberSecondsMax);
-  const double keep = std::exp(-seconds / remembered);
-  const auto add = [&](Sums& sums, double share) {
-    sums.seconds = sums.seconds * keep + seconds * share;
-    sums.shape = sums.shape * keep + units * share;
-  };
-  add(prompt_, step.prompt / step.all());
-  add(decode_, step.decode / step.all());
-}
-
-double StepSpeed::factor(const Sums& part) const {
-  const double shape = prompt_.shape + decode_.shape;
-  if (!(shape > 0)) return 1;
-  const double of_all = (prompt_.seconds + decode_.seconds) / shape;
-  const double prior = kPriorShare * shape;
-  return (part.seconds + prior * of_all) / (part.shape + prior);
-}
-
-double StepSpeed::seconds(const Tokens& step) const {
-  if (!(step.all() > 0)) return 0;
-  const double mixed = factor(prompt_) * step.prompt + factor(decode_) * step.decode;
-  return shape(step) * mixed / step.all();
-}
 
 // The tokens that the plan computes for the row which begins; below 0 where it is not planned.
 int64_t TimeLeft::pass_row() {
@@ -95,10 +34,11 @@ int64_t TimeLeft::pass_row() {
   return tokens;
 }
 
-void TimeLeft::begin(uint64_t id, RowLoad row) {
+void TimeLeft::begin(uint64_t id, RowLoad row, bool full_logits) {
   if (const int64_t planned = pass_row(); planned >= 0) row.compute_tokens = planned;
   begun_ += segment_of(row);
-  in_flight_.emplace(id, Row{row});
+  if (full_logits) begun_full_ += row.choices;
+  in_flight_.emplace(id, Row{row, full_logits});
 }
 
 void TimeLeft::end(uint64_t id, std::span<const int> generated) {
@@ -191,16 +131,18 @@ std::vector<int64_t> TimeLeft::ages() const {
   return all;
 }
 
-StepSpeed::Tokens TimeLeft::composition(const StepRecord& step) const {
-  StepSpeed::Tokens tokens;
+StepTokens TimeLeft::composition(const StepRecord& step) const {
+  StepTokens tokens;
   tokens.prompt = step.prompt_tokens_computed;
   tokens.decode = step.decode_tokens;
   double own = 0;
   double own_all = 0;
   double own_positions = 0;
+  double own_spans = 0;
   double choices = 0;
   double positions = 0;
   double ages = 0;
+  double full = 0;
   const double a_step = mean_age();
   for (const auto& [id, row] : in_flight_) {
     if (row.started_step < 0) break;
@@ -209,16 +151,22 @@ StepSpeed::Tokens TimeLeft::composition(const StepRecord& step) const {
         static_cast<double>(load.compute_tokens) / static_cast<double>(std::max<int64_t>(1, load.choices));
     own += each;
     own_all += static_cast<double>(load.compute_tokens);
+    own_spans += each * each;
     own_positions += each * (static_cast<double>(load.prompt_tokens) - each / 2);
     const auto of_row = static_cast<double>(load.choices);
     choices += of_row;
+    if (row.full_logits) full += of_row;
     positions += of_row * static_cast<double>(load.prompt_tokens);
     ages += of_row * a_step * static_cast<double>(steps_ - row.started_step);
   }
-  tokens.prompt_position = own > 0 ? own_positions / own : 0;
+  if (own > 0) {
+    tokens.prompt_position = own_positions / own;
+    tokens.prompt_span = own_spans / own;
+  }
   if (choices > 0) {
     tokens.decode_position = (positions + ages) / choices;
     tokens.decode_own = (own_all + ages) / choices;
+    tokens.decode_full = tokens.decode * full / choices;
   }
   return tokens;
 }
@@ -259,8 +207,9 @@ std::vector<TimeLeft::Load> TimeLeft::ahead() const {
 // Rows that begin and end. Time is counted in steps.
 class TimeLeft::Course {
  public:
-  Course(const StepSpeed& speed, double budget, double rows_at_once)
-      : speed_(speed), budget_(budget), rows_at_once_(std::max(1.0, rows_at_once)) {}
+  // full_share: of answers whose whole logits are wanted.
+  Course(const StepSpeed& speed, double budget, double rows_at_once, double full_share)
+      : speed_(speed), budget_(budget), rows_at_once_(std::max(1.0, rows_at_once)), full_share_(full_share) {}
 
   // A choice that decodes for so many steps from now on, at a position up to which it owns so many.
   void run(double position, double own, double decodes) {
@@ -281,7 +230,7 @@ class TimeLeft::Course {
   void compute(const Load& choice, double tokens) { compute(choice, tokens, std::numeric_limits<double>::infinity()); }
   void finish() {
     while (!ends_.empty()) {
-      pass(next_end() - now_, {0, static_cast<double>(ends_.size()), 0, mean(positions_), mean(own_)});
+      pass(next_end() - now_, tokens(0, 0, 0));
       stop_ended();
     }
   }
@@ -292,8 +241,9 @@ class TimeLeft::Course {
     const double decoding = decodes > 0 ? std::min(at_once, budget_ / (1 + a_decode)) : 0;
     const double prompt = decodes > 0 ? decoding * a_decode : budget_;
     const double steps = decodes > 0 ? load.choices * decodes / decoding : load.choices * compute_tokens / budget_;
-    seconds_ += steps * speed_.seconds({prompt, decoding, std::max(0.0, load.prompt_tokens - compute_tokens / 2),
-                                        load.prompt_tokens + mean_age, compute_tokens + mean_age});
+    seconds_ += steps * speed_.seconds({prompt, decoding, full_share_ * decoding, compute_tokens + mean_age,
+                                        std::max(0.0, load.prompt_tokens - compute_tokens / 2), compute_tokens,
+                                        load.prompt_tokens + mean_age});
   }
 
   double seconds() const { return seconds_; }
@@ -310,21 +260,26 @@ class TimeLeft::Course {
   // Of those that run, now, from a sum at the time 0.
   double mean(double sum) const { return ends_.empty() ? 0 : sum / static_cast<double>(ends_.size()) + now_; }
 
-  void compute(const Load& choice, double tokens, double rows_at_once) {
-    const double prompt_position = std::max(0.0, choice.prompt_tokens - tokens / 2);
+  StepTokens tokens(double prompt, double prompt_position, double prompt_span) const {
+    const auto decoding = static_cast<double>(ends_.size());
+    return {prompt, decoding, full_share_ * decoding, mean(own_), prompt_position, prompt_span, mean(positions_)};
+  }
+  void compute(const Load& choice, double tokens_left, double rows_at_once) {
+    const double prompt_position = std::max(0.0, choice.prompt_tokens - tokens_left / 2);
+    const double prompt_span = std::min(tokens_left, choice.prompt_tokens);
     while (true) {
       const auto decoding = static_cast<double>(ends_.size());
       const double prompt = decoding < rows_at_once ? std::max(1.0, budget_ - decoding) : 0;
       const double until_end = next_end() - now_;
-      const bool is_last = prompt > 0 && tokens <= until_end * prompt;
-      const double steps = is_last ? tokens / prompt : until_end;
-      tokens -= steps * prompt;
-      pass(steps, {prompt, decoding, prompt_position, mean(positions_), mean(own_)});
+      const bool is_last = prompt > 0 && tokens_left <= until_end * prompt;
+      const double steps = is_last ? tokens_left / prompt : until_end;
+      tokens_left -= steps * prompt;
+      pass(steps, tokens(prompt, prompt_position, prompt_span));
       if (is_last) return;
       stop_ended();
     }
   }
-  void pass(double steps, const StepSpeed::Tokens& step) {
+  void pass(double steps, const StepTokens& step) {
     seconds_ += steps * speed_.seconds(step);
     now_ += steps;
   }
@@ -339,6 +294,7 @@ class TimeLeft::Course {
   const StepSpeed& speed_;
   const double budget_;
   const double rows_at_once_;
+  const double full_share_;
   double now_ = 0;
   double seconds_ = 0;
   double positions_ = 0;  // sums over those that run
@@ -353,7 +309,8 @@ double TimeLeft::seconds() {
   const double share = compute_share();
   const double decode = decode_share();
   const auto decodes = [&](double answer_tokens) { return std::max(0.0, answer_tokens - 1) * decode; };
-  Course course(speed_, token_budget_, short_of_memory_ ? running_ : max_batch_);
+  Course course(speed_, token_budget_, short_of_memory_ ? running_ : max_batch_,
+                static_cast<double>(begun_full_) / static_cast<double>(std::max<int64_t>(1, begun_.choices)));
 
   // Those that run: what is left of their prompts is not known one by one.
   const double prompts_left =

@@ -8,45 +8,11 @@
 
 #include "batchwright/engine.h"
 #include "job/answer_forecast.h"
+#include "job/step_speed.h"
 #include "job/work_ahead.h"
 #include "schedule/cost_model.h"
 
 namespace batchwright {
-
-// What a step of tokens of prompts and of answers costs: in the proportions of the cost model where there is one,
-// otherwise a fixed part and the tokens. Measured steps make seconds of it: tokens of prompts and of answers have each
-// a factor of their own, by the last third of all steps until now, two minutes at most. Not thread-safe.
-class StepSpeed {
- public:
-  struct Tokens {
-    double prompt = 0;
-    double decode = 0;
-    double prompt_position = 0;  // the means
-    double decode_position = 0;
-    double decode_own = 0;  // positions whose pages an answer reads alone: all but what was computed for other rows
-
-    double all() const { return prompt + decode; }
-  };
-
-  // Null: none. Valid until the next call.
-  void set_model(const CostModel* model) { model_ = model; }
-  void record(const Tokens& step, double seconds);
-  double seconds(const Tokens& step) const;
-
- private:
-  struct Sums {
-    double seconds = 0;
-    double shape = 0;
-  };
-
-  double shape(const Tokens& step) const;
-  double factor(const Sums& part) const;
-
-  const CostModel* model_ = nullptr;
-  double recorded_ = 0;  // seconds
-  Sums prompt_;
-  Sums decode_;
-};
 
 // Follows a job through its rows and steps. seconds() runs what is left through as few events as rows begin and end:
 // as many rows at once as may run, prompts in what answers leave of a step's budget, each answer as long as answers of
@@ -62,8 +28,9 @@ class TimeLeft {
   // Whether the row that begins next is not planned.
   bool wants_plan() const { return segment_ >= planned_.size(); }
 
-  // Rows begin in the order of the plan, which knows better what of a row is to be computed.
-  void begin(uint64_t id, RowLoad row);
+  // Rows begin in the order of the plan, which knows better what of a row is to be computed. full_logits: its answers
+  // need more of them than the largest.
+  void begin(uint64_t id, RowLoad row, bool full_logits = false);
   void begin_wrong() { pass_row(); }  // one that gives an error without the engine
   // generated: of each choice; none for a row that failed.
   void end(uint64_t id, std::span<const int> generated);
@@ -76,6 +43,7 @@ class TimeLeft {
  private:
   struct Row {
     RowLoad load;
+    bool full_logits = false;
     int64_t started_step = -1;
   };
   // Choices that are alike, in means.
@@ -92,7 +60,7 @@ class TimeLeft {
   int64_t planned_tokens() const;
   double mean_age() const;
   std::vector<int64_t> ages() const;
-  StepSpeed::Tokens composition(const StepRecord& step) const;
+  StepTokens composition(const StepRecord& step) const;
   std::vector<Load> ahead() const;
   double compute_share() const;
   double decode_share() const;
@@ -101,9 +69,10 @@ class TimeLeft {
   const int max_batch_;
   std::vector<WorkSegment> planned_;
   int64_t rows_begun_ = 0;
-  size_t segment_ = 0;  // of planned_, in which the next row lies,
-  int64_t passed_ = 0;  // and its rows that began
-  WorkSegment begun_;   // sums of all that began
+  size_t segment_ = 0;      // of planned_, in which the next row lies,
+  int64_t passed_ = 0;      // and its rows that began
+  WorkSegment begun_;       // sums of all that began
+  int64_t begun_full_ = 0;  // choices with full_logits
   std::map<uint64_t, Row> in_flight_;
   AnswerForecast forecast_;
   StepSpeed speed_;
