@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <new>
 #include <numeric>
 #include <system_error>
 
@@ -65,6 +66,7 @@ class Reader {
 
   Result<JsonValue> read() {
     auto error = parser_.iterate(text_).get(document_);
+    if (error == simdjson::MEMALLOC) throw std::bad_alloc();
     // Without a document there is no location to ask for.
     if (error) return invalid_data(fmt::format("not valid JSON: {}", reason(error)));
     ondemand::array wrapper;
@@ -101,6 +103,8 @@ class Reader {
   }
 
   Status failure(simdjson::error_code error) {
+    // The text is not to blame.
+    if (error == simdjson::MEMALLOC) throw std::bad_alloc();
     const char* at = nullptr;
     if (!document_.current_location().get(at) && at > text_.data() && at < text_.data() + text_.size() - 1) {
       return failure_at(at, reason(error));

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/format_bytes.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/progress.h"
