@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -77,6 +78,10 @@ struct CalibrationOptions {
   double tokens = 0;
   double seconds_worth = 60;
   double seconds_max = 4;
+  // Called before it measures, and after that with why the measurement is not kept - empty where it is. Either may be
+  // empty.
+  std::function<void()> measuring = {};
+  std::function<void(const std::string& why_not_kept)> measured = {};
   // Measures in any case, and keeps that instead of what is there.
   bool anew = false;
   // Measurements count although other programs use the machine: they are kept, and decide. For tests.
@@ -151,7 +156,8 @@ class Engine {
   virtual int64_t active() const = 0;
 
   // Runs one forward pass over what is admitted; returns the requests that ended with it. Empty and without effect
-  // where nothing is active. A Status only for what stops the whole engine.
+  // where nothing is active. A Status only for what stops the whole engine, which then can only be asked for its stats
+  // and destroyed: kResourceExhausted where memory ran out.
   virtual Result<std::vector<Completion>> step() = 0;
 
   // A snapshot; may be called from any thread.

@@ -24,6 +24,9 @@ class ReadableFile {
   // Fills the buffer as far as the file goes; the count is less than the buffer's size only at the file's end.
   virtual Result<size_t> read_at(uint64_t offset, std::span<char> buffer) const = 0;
   virtual Result<uint64_t> size() const = 0;
+  // A pipe: its bytes come once, so that read_at() must go on where the last one ended - it gives at least one byte, or
+  // 0 at the end, or kInterrupted where a signal came first - and it has no size.
+  virtual bool comes_once() const { return false; }
 };
 
 // Bytes that come once, in order: a pipe or a terminal.
@@ -93,7 +96,7 @@ class FileSystem {
 // Writes a whole file so that a reader sees the old content or the new one, never a part: path.tmp, synced, renamed.
 Status write_file_atomically(FileSystem& files, const std::string& path, std::string_view content);
 
-// All that is in the file. kInvalidData where it is longer than allowed.
+// All that is in the file, or comes through a pipe. kInvalidData where it is longer than allowed.
 Result<std::string> read_whole_file(FileSystem& files, const std::string& path, uint64_t bytes_max = UINT64_MAX);
 
 // hash128 of all that is in the file.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <new>
 #include <numeric>
 #include <system_error>
 
@@ -61,10 +62,12 @@ bool is_json_number(std::string_view token, bool& whole) {
 class Reader {
  public:
   // text: the document inside one pair of brackets, and padded.
-  Reader(simdjson::padded_string_view text, int max_depth) : text_(text), max_depth_(max_depth) {}
+  Reader(simdjson::padded_string_view text, int max_depth)
+      : text_(text), max_depth_(max_depth), unescaped_(text.size() + 2 * simdjson::SIMDJSON_PADDING) {}
 
   Result<JsonValue> read() {
     auto error = parser_.iterate(text_).get(document_);
+    if (error == simdjson::MEMALLOC) throw std::bad_alloc();
     // Without a document there is no location to ask for.
     if (error) return invalid_data(fmt::format("not valid JSON: {}", reason(error)));
     ondemand::array wrapper;
@@ -101,6 +104,8 @@ class Reader {
   }
 
   Status failure(simdjson::error_code error) {
+    // The text is not to blame.
+    if (error == simdjson::MEMALLOC) throw std::bad_alloc();
     const char* at = nullptr;
     if (!document_.current_location().get(at) && at > text_.data() && at < text_.data() + text_.size() - 1) {
       return failure_at(at, reason(error));
@@ -124,8 +129,9 @@ class Reader {
         return read_object(object, depth);
       }
       case '"': {
+        ondemand::raw_json_string raw;
         std::string_view string;
-        if (const auto error = value.get_string().get(string)) {
+        if (value.get_raw_json_string().get(raw) || !unescape(raw, string)) {
           return failure_at(token.data(), "a string with a bad escape or a lone surrogate");
         }
         // simdjson 3.0 lets an unpaired low surrogate through.
@@ -195,6 +201,12 @@ class Reader {
     return JsonValue(std::move(elements));
   }
 
+  // Valid until the next one. Into memory that is there: simdjson 3.0 does not look whether its own is.
+  bool unescape(ondemand::raw_json_string raw, std::string_view& string) {
+    uint8_t* to = unescaped_.data();
+    return parser_.unescape(raw, to).get(string) == simdjson::SUCCESS;
+  }
+
   static const char* element_start(ondemand::value& value) { return value.raw_json_token().data(); }
 
   Result<JsonValue> read_object(ondemand::object& object, int depth) {
@@ -204,7 +216,7 @@ class Reader {
       if (const auto error = std::move(entry).get(field)) return failure(error);
       const char* const at = field.key().raw();
       std::string_view key;
-      if (field.unescaped_key().get(key) || !is_valid_utf8(key)) {
+      if (!unescape(field.key(), key) || !is_valid_utf8(key)) {
         return failure_at(at, "a key with a bad escape or a lone surrogate");
       }
       std::string owned_key(key);
@@ -242,6 +254,7 @@ class Reader {
 
   simdjson::padded_string_view text_;
   int max_depth_;
+  std::vector<uint8_t> unescaped_;
   ondemand::parser parser_;
   ondemand::document document_;
 };

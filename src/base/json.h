@@ -42,6 +42,12 @@ class JsonValue {
   JsonValue(Array value);                               // NOLINT(google-explicit-constructor)
   JsonValue(Object value);                              // NOLINT(google-explicit-constructor)
 
+  JsonValue(const JsonValue& other);
+  JsonValue(JsonValue&& other) noexcept;
+  JsonValue& operator=(const JsonValue& other);
+  JsonValue& operator=(JsonValue&& other) noexcept;
+  ~JsonValue();
+
   Type type() const { return static_cast<Type>(value_.index()); }
   // For messages: "null", "boolean", "integer" (both kinds), "number", "string", "array", "object".
   const char* type_name() const;
@@ -107,6 +113,15 @@ requires(!std::same_as<U, bool>) JsonValue::JsonValue(U value) {
     value_ = static_cast<uint64_t>(value);
   }
 }
+// Member by member: where memory runs out while a whole variant is copied, libstdc++ 12 destroys what was never there
+// (its variant holds that strings and vectors always leave a value behind, which is so of assignments alone).
+inline JsonValue::JsonValue(const JsonValue& other) {
+  std::visit([this](auto value) { value_ = std::move(value); }, other.value_);
+}
+inline JsonValue::JsonValue(JsonValue&& other) noexcept = default;
+inline JsonValue& JsonValue::operator=(const JsonValue& other) { return *this = JsonValue(other); }
+inline JsonValue& JsonValue::operator=(JsonValue&& other) noexcept = default;
+inline JsonValue::~JsonValue() = default;
 inline JsonValue::JsonValue(double value) : value_(value) {}
 inline JsonValue::JsonValue(std::string value) : value_(std::move(value)) {}
 inline JsonValue::JsonValue(std::string_view value) : value_(std::string(value)) {}
@@ -125,7 +140,7 @@ struct JsonLimits {
 // surrogates, an object with a key twice, numbers beyond the range of double, NaN and Infinity.
 // A whole number outside of int64_t and uint64_t becomes the nearest double, as is_double(): who needs an integer
 // refuses it by its type. Stack use is bounded whatever the text; memory is a small multiple of its size.
-// Thread-safe.
+// Thread-safe. Throws std::bad_alloc where memory runs out.
 Result<JsonValue> parse_json(std::string_view text, const JsonLimits& limits = {});
 
 }  // namespace batchwright

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <exception>
 #include <memory>
 #include <new>
@@ -116,7 +118,13 @@ int run_command_line(int argc, const char* const* argv) {
   try {
     return parse_and_run(argc, argv);
   } catch (const std::bad_alloc&) {
-    return print_error(resource_exhausted("there is not enough memory"));
+    // Without taking any.
+    const auto is_json = [](const char* word) { return std::string_view(word) == "--json"; };
+    std::fputs(std::any_of(argv, argv + argc, is_json)
+                   ? "{\"event\":\"error\",\"message\":\"there is not enough memory\",\"exit_code\":1}\n"
+                   : "batchwright: there is not enough memory\n",
+               stderr);
+    return kExitError;
   } catch (const std::exception& error) {
     return print_error(internal_error(error.what()));
   }

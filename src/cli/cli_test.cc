@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "base/format_bytes.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/progress.h"
@@ -162,6 +164,50 @@ TEST(Progress, Lines) {
   progress.rows_ok = progress.rows_resumed = 60;
   progress.rows_planned = 128;
   EXPECT_EQ(progress_line(progress, 0, 80), "putting the rows in order: 128/140");
+}
+
+TEST(Progress, StagesSayWhatTakesLong) {
+  double now = 100;
+  const auto said = [&](ProgressStyle style) {
+    testing::internal::CaptureStderr();
+    StagePrinter printer(style, [&now] { return now; });
+    // Too early, then the first line, too soon after it, and the next one.
+    for (const double seconds : {0.5, 0.5, 0.1, 5.0}) {
+      now += seconds;
+      printer.at("reading the rows", std::lround(now), 200);
+    }
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(said(ProgressStyle::kLines), "reading the rows: 101/200\nreading the rows: 106/200\n");
+  now = 100;
+  EXPECT_EQ(said(ProgressStyle::kJson),
+            "{\"event\":\"progress\",\"rows_total\":200,\"rows_planned\":101}\n"
+            "{\"event\":\"progress\",\"rows_total\":200,\"rows_planned\":106}\n");
+  EXPECT_EQ(said(ProgressStyle::kNone), "");
+}
+
+TEST(Progress, WhatComesBeforeTheFirstRow) {
+  JobProgress progress;
+  progress.rows_total = 200;
+  progress.seconds = 1;
+  const auto said = [&](const auto& use) {
+    testing::internal::CaptureStderr();
+    ProgressPrinter printer(ProgressStyle::kLines, [] { return size_t{0}; });
+    use(printer);
+    return testing::internal::GetCapturedStderr();
+  };
+  const auto show = [&](ProgressPrinter& printer) { printer.progressed(progress); };
+  EXPECT_EQ(said(show), "");
+  progress.rows_planned = 64;
+  EXPECT_EQ(said(show), "putting the rows in order: 64/200\n");
+  const auto measure = [](ProgressPrinter& printer) {
+    printer.measuring();
+    printer.measured("");
+    printer.measured("a reason");
+  };
+  EXPECT_EQ(said(measure),
+            "measuring what steps cost on this machine\nmeasured, and kept for later jobs\n"
+            "measured, for this time only: a reason\n");
 }
 
 TEST(ExitCodes, OfEveryStatus) {

@@ -34,6 +34,16 @@ int print_error(const Status& status, bool as_event) {
   return exit_code(status);
 }
 
+std::string note_event(std::string_view message) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.member("event", "note");
+  out.member("message", message);
+  out.end_object();
+  return text;
+}
+
 double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -75,16 +85,6 @@ Result<size_t> parse_byte_count(std::string_view option, std::string_view text) 
   }
   return invalid_argument(
       fmt::format("{}: \"{}\" is no size; write bytes, or a number with a unit as in 512MiB or 2GiB", option, text));
-}
-
-std::string format_bytes(double bytes) {
-  constexpr std::array<const char*, 5> kNames = {"B", "KiB", "MiB", "GiB", "TiB"};
-  size_t i = 0;
-  while (i + 1 < kNames.size() && bytes >= 1024) {
-    bytes /= 1024;
-    ++i;
-  }
-  return i == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.1f} {}", bytes, kNames[i]);
 }
 
 void EngineFlags::add_to(CLI::App& command, bool batching) {

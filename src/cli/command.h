@@ -37,6 +37,9 @@ int print_error(const Status& status);
 // The same; as_event: as one object of JSON Lines.
 int print_error(const Status& status, bool as_event);
 
+// {"event": "note", "message": ...}, an object of JSON Lines without its end.
+std::string note_event(std::string_view message);
+
 // Of a clock that never goes back.
 double steady_seconds();
 
@@ -46,8 +49,6 @@ Status print_result(std::string_view text);
 // "2GiB", "512MiB", "1.5GB", "64k" or plain bytes. Ki, Mi, Gi, Ti are powers of 1024; k, M, G, T of 1000; the B may be
 // left out. kInvalidArgument names the option.
 Result<size_t> parse_byte_count(std::string_view option, std::string_view text);
-// For people: "1.5 GiB".
-std::string format_bytes(double bytes);
 
 // The options of an engine that several commands have.
 class EngineFlags {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/format_bytes.h"
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/status_macros.h"

@@ -10,11 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/format_bytes.h"
 #include "base/json_writer.h"
 #include "base/status_macros.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/job_prompt_encoder.h"
+#include "cli/progress.h"
 #include "cli/step_files.h"
 #include "cli/stop_signal.h"
 #include "engine/calibration.h"
@@ -30,6 +32,9 @@
 
 namespace batchwright {
 namespace {
+
+// To simulate.
+constexpr int64_t kRowsThatTakeSeconds = 100'000;
 
 ModelWork work_of(const ModelShape& shape) {
   const double width = shape.embedding;
@@ -58,7 +63,8 @@ std::string duration(double seconds) {
 
 class Planner {
  public:
-  Planner(FileSystem& files, JobFlags& job, const PlanFlags& flags) : files_(files), job_(job), flags_(flags) {}
+  Planner(FileSystem& files, JobFlags& job, const PlanFlags& flags)
+      : files_(files), job_(job), flags_(flags), stages_(choose_progress_style(false, flags.json), steady_seconds) {}
 
   Status make();
   Status print() const;
@@ -75,6 +81,7 @@ class Planner {
   FileSystem& files_;
   JobFlags& job_;
   const PlanFlags& flags_;
+  StagePrinter stages_;
   EngineOptions options_;
   EngineOutline outline_;
   SurveyedJob surveyed_;
@@ -89,7 +96,7 @@ Status Planner::check_chart() const {
   std::vector<std::string> taken = {job_.job.model_path};
   if (job_.job.input != "-") taken.push_back(job_.job.input);
   if (!job_.template_path.empty()) taken.push_back(job_.template_path);
-  return check_new_file("--chart", flags_.chart_path, taken);
+  return check_new_whole_file("--chart", flags_.chart_path, taken);
 }
 
 Status Planner::make() {
@@ -99,7 +106,10 @@ Status Planner::make() {
   BATCHWRIGHT_ASSIGN_OR_RETURN(outline_, read_engine_outline(job_.job.model_path, options_, default_cache_folder()));
   BATCHWRIGHT_RETURN_IF_ERROR(survey(*rows));
   if (!outline_.cost_model) BATCHWRIGHT_RETURN_IF_ERROR(learn_costs());
-  return simulate();
+  if (surveyed_.rows_total >= kRowsThatTakeSeconds) stages_.begin("simulating the run");
+  const Status simulated = simulate();
+  stages_.finish();
+  return simulated;
 }
 
 Status Planner::survey(const JobSurvey& rows) {
@@ -112,20 +122,27 @@ Status Planner::survey(const JobSurvey& rows) {
                                 job_.job.defaults, job_.job.limits};
   const double begin = steady_seconds();
   BATCHWRIGHT_ASSIGN_OR_RETURN(
-      surveyed_, rows.look(context, *outline_.vocabulary, {outline_.options.threads, outline_.options.max_batch}));
-  order_seconds_ = steady_seconds() - begin;
+      surveyed_, rows.look(context, *outline_.vocabulary,
+                           {outline_.options.threads, outline_.options.max_batch,
+                            [&](int64_t looked_at) { stages_.at("reading the rows", looked_at, rows.rows_total()); }}));
+  // A run that keeps the file's order does not wait for the last row before it takes the first.
+  if (!job_.job.file_order) order_seconds_ = steady_seconds() - begin;
   job_bytes_ = rows.memory_bytes(outline_.options.max_batch);
   return {};
 }
 
 // Nothing is kept of this machine: the model itself must say how fast it is.
 Status Planner::learn_costs() {
-  if (!flags_.json) fmt::print(stderr, "measuring what steps cost on this machine\n");
+  stages_.begin(kMeasuring);
   BATCHWRIGHT_ASSIGN_OR_RETURN(const auto engine, Engine::load(job_.job.model_path, options_));
   CalibrationOptions calibration;
   calibration.cache_folder = default_cache_folder();
   calibration.tokens = 1e12;  // it is to be measured, however small the job
   calibration.seconds_worth = 0;
+  calibration.measured = [this](const std::string& why_not_kept) {
+    stages_.finish();
+    print_measured(choose_progress_style(false, flags_.json), why_not_kept);
+  };
   const Status measured = engine->calibrate(calibration);
   if (engine->cost_model() == nullptr) return measured.ok() ? internal_error("nothing was measured") : measured;
   outline_.cost_model = *engine->cost_model();

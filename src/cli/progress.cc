@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/format_bytes.h"
 #include "base/json_writer.h"
 #include "cli/command.h"
 
@@ -18,6 +19,8 @@ namespace {
 constexpr double kBarSeconds = 0.2;
 constexpr double kLineSeconds = 5;
 constexpr double kEventSeconds = 1;
+// What takes no longer before the rows run is not worth a word.
+constexpr double kFirstSeconds = 1;
 
 int terminal_width() {
   winsize size{};
@@ -42,6 +45,13 @@ double mean_fill_of(const JobProgress& progress) {
 bool is_planning(const JobProgress& progress) {
   return progress.engine.steps == 0 && progress.rows_planned > 0 &&
          progress.rows_ok + progress.rows_failed == progress.rows_resumed;
+}
+
+void print_beginning(ProgressStyle style, const std::string& what) {
+  if (style == ProgressStyle::kBar) fmt::print(stderr, "\r\x1b[K{}", what);
+  if (style == ProgressStyle::kLines) fmt::print(stderr, "{}\n", what);
+  if (style == ProgressStyle::kJson) fmt::print(stderr, "{}\n", note_event(what));
+  std::fflush(stderr);
 }
 
 std::string format_time(double seconds) {
@@ -131,16 +141,50 @@ std::string progress_event(const JobProgress& progress, size_t memory_bytes) {
   return text;
 }
 
-ProgressPrinter::ProgressPrinter(ProgressStyle style, std::function<size_t()> memory_bytes)
-    : style_(style), memory_bytes_(std::move(memory_bytes)) {
-  // The first line comes when there is something to say.
-  if (style == ProgressStyle::kLines) next_seconds_ = kLineSeconds;
+StagePrinter::StagePrinter(ProgressStyle style, std::function<double()> seconds)
+    : style_(style), seconds_(std::move(seconds)), next_seconds_(seconds_() + kFirstSeconds) {}
+
+void StagePrinter::begin(const std::string& what) {
+  print_beginning(style_, what);
+  line_shown_ = style_ == ProgressStyle::kBar;
 }
+
+void StagePrinter::at(const std::string& what, int64_t rows, int64_t rows_total) {
+  const double now = seconds_();
+  if (style_ == ProgressStyle::kNone || now < next_seconds_) return;
+  if (style_ == ProgressStyle::kJson) {
+    std::string text;
+    JsonWriter out(text);
+    out.begin_object();
+    out.member("event", "progress");
+    out.member("rows_total", rows_total);
+    out.member("rows_planned", rows);
+    out.end_object();
+    fmt::print(stderr, "{}\n", text);
+    std::fflush(stderr);
+  } else {
+    begin(fmt::format("{}: {}/{}", what, rows, rows_total));
+  }
+  next_seconds_ = now + (style_ == ProgressStyle::kBar     ? kBarSeconds
+                         : style_ == ProgressStyle::kLines ? kLineSeconds
+                                                           : kEventSeconds);
+}
+
+void StagePrinter::finish() {
+  if (line_shown_) fmt::print(stderr, "\r\x1b[K");
+  line_shown_ = false;
+}
+
+ProgressPrinter::ProgressPrinter(ProgressStyle style, std::function<size_t()> memory_bytes)
+    : style_(style), memory_bytes_(std::move(memory_bytes)) {}
 
 ProgressPrinter::~ProgressPrinter() { finish(); }
 
 void ProgressPrinter::progressed(const JobProgress& progress) {
   if (style_ == ProgressStyle::kNone || progress.seconds < next_seconds_) return;
+  // The first line comes when there is something to say.
+  const double line_seconds = is_planning(progress) ? kFirstSeconds : kLineSeconds;
+  if (style_ == ProgressStyle::kLines && progress.seconds < line_seconds) return;
   switch (style_) {
     case ProgressStyle::kNone:
       break;
@@ -159,6 +203,25 @@ void ProgressPrinter::progressed(const JobProgress& progress) {
       break;
   }
   std::fflush(stderr);
+}
+
+void print_measured(ProgressStyle style, const std::string& why_not_kept) {
+  if (style == ProgressStyle::kBar) fmt::print(stderr, "\r\x1b[K");
+  if (style == ProgressStyle::kNone) return;
+  const std::string text =
+      why_not_kept.empty() ? "measured, and kept for later jobs" : "measured, for this time only: " + why_not_kept;
+  fmt::print(stderr, "{}\n", style == ProgressStyle::kJson ? note_event(text) : text);
+  std::fflush(stderr);
+}
+
+void ProgressPrinter::measured(const std::string& why_not_kept) {
+  print_measured(style_, why_not_kept);
+  bar_shown_ = false;
+}
+
+void ProgressPrinter::measuring() {
+  print_beginning(style_, kMeasuring);
+  bar_shown_ = style_ == ProgressStyle::kBar;
 }
 
 void ProgressPrinter::finish() {

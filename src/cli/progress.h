@@ -16,6 +16,11 @@ enum class ProgressStyle {
   kJson,   // the same as JSON objects
 };
 
+// Said where a command stops for some seconds to calibrate.
+inline constexpr const char* kMeasuring = "measuring what steps cost on this machine";
+// And after that.
+void print_measured(ProgressStyle style, const std::string& why_not_kept);
+
 // The style that fits: JSON and quiet as asked for, else a bar where standard error is a terminal.
 ProgressStyle choose_progress_style(bool quiet, bool json);
 
@@ -24,12 +29,37 @@ ProgressStyle choose_progress_style(bool quiet, bool json);
 std::string progress_line(const JobProgress& progress, size_t memory_bytes, int width);
 std::string progress_event(const JobProgress& progress, size_t memory_bytes);
 
+// What a plan does before it can say anything: a line where that takes long.
+class StagePrinter {
+ public:
+  // seconds: a clock that never goes back.
+  StagePrinter(ProgressStyle style, std::function<double()> seconds);
+  ~StagePrinter() { finish(); }
+  StagePrinter(const StagePrinter&) = delete;
+  StagePrinter& operator=(const StagePrinter&) = delete;
+
+  // Something begins that takes seconds, and says nothing meanwhile.
+  void begin(const std::string& what);
+  // So many rows of all; printed now and then, nothing in the first second.
+  void at(const std::string& what, int64_t rows, int64_t rows_total);
+  // Clears the line of a terminal.
+  void finish();
+
+ private:
+  const ProgressStyle style_;
+  const std::function<double()> seconds_;
+  double next_seconds_;
+  bool line_shown_ = false;
+};
+
 class ProgressPrinter : public JobObserver {
  public:
   ProgressPrinter(ProgressStyle style, std::function<size_t()> memory_bytes);
   ~ProgressPrinter() override;
 
   void progressed(const JobProgress& progress) override;
+  void measuring() override;
+  void measured(const std::string& why_not_kept) override;
   // Clears the bar; nothing is printed afterwards.
   void finish();
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "base/format_bytes.h"
 #include "base/hash.h"
 #include "base/json_writer.h"
 #include "base/status_macros.h"
@@ -55,6 +56,8 @@ class RunObserver : public JobObserver {
   RunObserver(ProgressPrinter& printer, StepFiles& step_files) : printer_(printer), step_files_(step_files) {}
   void stepped(const Engine& engine) override { step_files_.stepped(engine); }
   void progressed(const JobProgress& progress) override { printer_.progressed(progress); }
+  void measuring() override { printer_.measuring(); }
+  void measured(const std::string& why_not_kept) override { printer_.measured(why_not_kept); }
 
  private:
   ProgressPrinter& printer_;
@@ -75,7 +78,6 @@ class RunCommand : public Command {
   std::vector<std::string> files_in_use() const;
   bool speaks() const { return !quiet_ && !json_; }
   void print_notes(const Job& job) const;
-  void print_note_event(const std::string& message) const;
   void print_summary(const JobReport& report) const;
   void print_event(const char* event, const JobReport& report, int code) const;
 
@@ -159,12 +161,11 @@ void RunCommand::add_starts(CLI::App& command) {
       ->group(group);
 }
 
-// What neither a trace nor a chart may take the place of.
+// What no report, trace or chart may take the place of.
 std::vector<std::string> RunCommand::files_in_use() const {
   std::vector<std::string> paths = {job_.model_path};
   if (job_.input != "-") paths.push_back(job_.input);
   if (!flags_.template_path.empty()) paths.push_back(flags_.template_path);
-  if (!job_.report.empty()) paths.push_back(job_.report);
   if (job_.output != "-") {
     const std::vector<std::string> own = JobFiles(job_.output).all();
     paths.insert(paths.end(), own.begin(), own.end());
@@ -181,7 +182,12 @@ Result<JobOutcome> RunCommand::run_job() {
   if (overwrite_) job_.start = JobStart::kOverwrite;
   job_.sync_seconds = sync_milliseconds_ / 1000.0;
   BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions engine_options, flags_.resolve(*files_));
-  BATCHWRIGHT_RETURN_IF_ERROR(step_files_.check(files_in_use()));
+  std::vector<std::string> taken = files_in_use();
+  if (!job_.report.empty()) {
+    BATCHWRIGHT_RETURN_IF_ERROR(check_new_whole_file("--report", job_.report, taken));
+    taken.push_back(job_.report);
+  }
+  BATCHWRIGHT_RETURN_IF_ERROR(step_files_.check(std::move(taken)));
   JobEnvironment environment;
   environment.seconds = steady_seconds;
   environment.unix_time = [] { return static_cast<int64_t>(std::time(nullptr)); };
@@ -215,7 +221,7 @@ Result<JobOutcome> RunCommand::run_job() {
   JobOutcome outcome = job->run(*engine, *encoder, seconds_load, &observer);
   printer.finish();
   for (const std::string& failure : step_files_.end(*engine, flags_.chart_title())) {
-    json_ ? print_note_event(failure) : fmt::print(stderr, "batchwright: {}\n", failure);
+    fmt::print(stderr, "{}\n", json_ ? note_event(failure) : "batchwright: " + failure);
   }
   return outcome;
 }
@@ -253,18 +259,8 @@ int RunCommand::run() {
 void RunCommand::print_notes(const Job& job) const {
   for (const std::string& note : job.notes()) {
     if (speaks()) fmt::print(stderr, "{}\n", note);
-    if (json_) print_note_event(note);
+    if (json_) fmt::print(stderr, "{}\n", note_event(note));
   }
-}
-
-void RunCommand::print_note_event(const std::string& message) const {
-  std::string text;
-  JsonWriter out(text);
-  out.begin_object();
-  out.member("event", "note");
-  out.member("message", message);
-  out.end_object();
-  fmt::print(stderr, "{}\n", text);
 }
 
 void RunCommand::print_event(const char* event, const JobReport& report, int code) const {

@@ -51,6 +51,15 @@ Status check_new_file(const char* option, const std::string& path, const std::ve
   return {};
 }
 
+Status check_new_whole_file(const char* option, const std::string& path, const std::vector<std::string>& taken) {
+  BATCHWRIGHT_RETURN_IF_ERROR(check_new_file(option, path, taken));
+  std::error_code error;
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return invalid_argument(fmt::format("{} is {}, which is not a file", option, path));
+  }
+  return {};
+}
+
 void StepFiles::add_to(CLI::App& command, bool chart) {
   command.add_option("--trace", trace_path_, "Write what each step held and took, for Perfetto or chrome://tracing");
   if (!chart) return;
@@ -62,7 +71,7 @@ Status StepFiles::check(std::vector<std::string> taken) const {
     BATCHWRIGHT_RETURN_IF_ERROR(check_new_file("--trace", trace_path_, taken));
     taken.push_back(trace_path_);
   }
-  return chart_path_.empty() ? Status() : check_new_file("--chart", chart_path_, taken);
+  return chart_path_.empty() ? Status() : check_new_whole_file("--chart", chart_path_, taken);
 }
 
 Status StepFiles::begin(const Engine& engine) {

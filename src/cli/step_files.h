@@ -21,6 +21,9 @@ namespace batchwright {
 // kNotFound where there is no folder for it.
 Status check_new_file(const char* option, const std::string& path, const std::vector<std::string>& taken);
 
+// The same of a file that is put in place by a rename, which must not replace a folder or a device.
+Status check_new_whole_file(const char* option, const std::string& path, const std::vector<std::string>& taken);
+
 // Nothing that goes wrong once the steps have begun hurts whoever runs them: it is told at the end. One thread at a
 // time.
 class StepFiles {

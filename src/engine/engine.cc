@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/out_of_memory.h"
 #include "base/status_macros.h"
 #include "cache/page_cache.h"
 #include "decode/logprobs.h"
@@ -73,6 +74,7 @@ class EngineImpl final : public Engine {
   struct Outcome {
     Status status;
     SampledToken sampled;
+    bool out_of_memory = false;
   };
 
   EngineImpl() = default;
@@ -96,6 +98,7 @@ class EngineImpl final : public Engine {
   HeldPages held_pages() const;
   StepLimit step_limit() const;
   std::vector<Completion> take_completions();
+  Result<std::vector<Completion>> take_step();
 
   EngineOptions options_;
   Isa isa_ = Isa::kScalar;
@@ -160,7 +163,7 @@ Result<std::unique_ptr<Engine>> EngineImpl::create(const std::string& path, cons
   BATCHWRIGHT_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
   BATCHWRIGHT_ASSIGN_OR_RETURN(const ModelShape expected, read_model_shape(file));
   BATCHWRIGHT_RETURN_IF_ERROR(resolve_memory(file, expected, engine->options_));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(engine->vocabulary_, load_vocabulary(file));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(engine->vocabulary_, load_model_vocabulary(file, expected));
   BATCHWRIGHT_ASSIGN_OR_RETURN(engine->tokenizer_, Tokenizer::create(engine->vocabulary_));
   BATCHWRIGHT_ASSIGN_OR_RETURN(engine->info_, describe_model(path, file, expected));
   // What the vocabulary was made from would stand beside the weights.
@@ -169,11 +172,6 @@ Result<std::unique_ptr<Engine>> EngineImpl::create(const std::string& path, cons
   engine->pool_ = std::make_unique<ThreadPool>(engine->options_.threads);
   BATCHWRIGHT_ASSIGN_OR_RETURN(engine->model_,
                                Model::load(file, *engine->pool_, engine->isa_, engine->options_.max_batch_tokens));
-  const ModelShape& shape = engine->model_->shape();
-  if (engine->vocabulary_->size() != shape.vocabulary) {
-    return invalid_data(fmt::format("{}: tokenizer.ggml.tokens holds {} tokens, token_embd.weight {} rows", path,
-                                    engine->vocabulary_->size(), shape.vocabulary));
-  }
   engine->info_.parameters = engine->model_->parameters();
   BATCHWRIGHT_RETURN_IF_ERROR(engine->set_up_cache());
   engine->info_.context_length = engine->options_.context_length;
@@ -393,6 +391,14 @@ Status EngineImpl::score_path(const SequenceRef& ref, int known, std::span<const
 }
 
 Result<std::vector<Completion>> EngineImpl::step() {
+  try {
+    return take_step();
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  }
+}
+
+Result<std::vector<Completion>> EngineImpl::take_step() {
   const FloatEnvironment environment;
   const auto begin = Clock::now();
   if (!sequences_.empty()) {
@@ -405,8 +411,13 @@ Result<std::vector<Completion>> EngineImpl::step() {
     outcomes_.assign(step.logits.size(), {});
     const StepLimit limit = step_limit();
     const auto planned = Clock::now();
-    const ForwardResult& result = model_->forward(
-        step, [this](int worker, int index, std::span<float> logits) { consume_logits(worker, index, logits); });
+    const ForwardResult& result =
+        model_->forward(step, [this](int worker, int index, std::span<float> logits) noexcept {
+          const Status consumed = catch_out_of_memory([&] { return consume_logits(worker, index, logits), Status(); });
+          outcomes_[static_cast<size_t>(index)].out_of_memory = !consumed.ok();
+        });
+    const auto failed = [](const Outcome& outcome) { return outcome.out_of_memory; };
+    if (std::any_of(outcomes_.begin(), outcomes_.end(), failed)) return out_of_memory();
     const auto computed = Clock::now();
     const double predicted = costs_.predict(step);
     collect_rows(step, result);

@@ -68,6 +68,13 @@ Result<ModelInfo> describe_model(const std::string& path, const GgufFile& file, 
   return info;
 }
 
+Result<std::shared_ptr<const Vocabulary>> load_model_vocabulary(const GgufFile& file, const ModelShape& shape) {
+  BATCHWRIGHT_ASSIGN_OR_RETURN(auto vocabulary, load_vocabulary(file));
+  if (vocabulary->size() == shape.vocabulary) return vocabulary;
+  return invalid_data(fmt::format("{}: tokenizer.ggml.tokens holds {} tokens, token_embd.weight {} rows", file.path(),
+                                  vocabulary->size(), shape.vocabulary));
+}
+
 Result<EngineOutline> read_engine_outline(const std::string& path, const EngineOptions& options,
                                           const std::string& cache_folder) {
   EngineOutline outline;
@@ -76,7 +83,7 @@ Result<EngineOutline> read_engine_outline(const std::string& path, const EngineO
   outline.file = std::make_unique<const GgufFile>(std::move(opened));
   const GgufFile& file = *outline.file;
   BATCHWRIGHT_ASSIGN_OR_RETURN(outline.shape, read_model_shape(file));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.vocabulary, load_vocabulary(file));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(outline.vocabulary, load_model_vocabulary(file, outline.shape));
   BATCHWRIGHT_ASSIGN_OR_RETURN(outline.tokenizer, Tokenizer::create(outline.vocabulary));
   BATCHWRIGHT_ASSIGN_OR_RETURN(outline.info, describe_model(path, file, outline.shape));
   for (const GgufTensor& tensor : file.tensors()) outline.info.parameters += tensor.elements();

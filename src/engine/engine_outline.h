@@ -37,6 +37,9 @@ Result<EngineOutline> read_engine_outline(const std::string& path, const EngineO
 // What the file's metadata say; parameters and context_length are left to the caller.
 Result<ModelInfo> describe_model(const std::string& path, const GgufFile& file, const ModelShape& shape);
 
+// As many tokens as the model has embeddings; kInvalidData where the file has more or fewer.
+Result<std::shared_ptr<const Vocabulary>> load_model_vocabulary(const GgufFile& file, const ModelShape& shape);
+
 // Options with which there can be an engine: threads, isa and max_batch_tokens are set where they were left open.
 Result<EngineOptions> resolve_engine_options(const EngineOptions& options);
 

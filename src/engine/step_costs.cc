@@ -39,14 +39,19 @@ Status StepCosts::learn(Model& model, PageCache& cache, const std::string& key, 
     BATCHWRIGHT_ASSIGN_OR_RETURN(const double seconds_a_token, measure_token_seconds(model, cache, limits));
     if (options.tokens * seconds_a_token <= options.seconds_worth) return {};
   }
+  if (options.measuring) options.measuring();
   BATCHWRIGHT_ASSIGN_OR_RETURN(Calibration calibration, measure_cost_model(model, cache, limits));
   model_ = std::move(calibration.model);
   // What was measured beside other programs will do for this run, with the correction that each step brings.
   decides_ = calibration.steady() || options.accept_unsteady;
-  if (!decides_) return {};
-  BATCHWRIGHT_RETURN_IF_ERROR(store.save(key, *model_));
-  kept_ = {options.cache_folder, key};
-  return {};
+  const Status saved = decides_ ? store.save(key, *model_) : Status();
+  if (decides_ && saved.ok()) kept_ = {options.cache_folder, key};
+  if (options.measured) {
+    options.measured(!decides_                      ? "other programs used the machine meanwhile"
+                     : options.cache_folder.empty() ? "there is no folder for it"
+                                                    : saved.message());
+  }
+  return saved;
 }
 
 double StepCosts::check(double predicted, double seconds) {

@@ -1,20 +1,24 @@
 #include "job/fed_row.h"
 
+#include <fmt/format.h>
+
 #include <new>
 #include <utility>
 
+#include "base/out_of_memory.h"
 #include "base/status_macros.h"
 #include "job/result_line.h"
 
 namespace batchwright {
 namespace {
 
-RequestError out_of_memory() {
-  RequestError error;
-  error.status_code = 500;
-  error.message = "there was not enough memory to read this row";
-  error.code = "out_of_memory";
-  return error;
+Status out_of_memory_at(const RowEntry& row) {
+  try {
+    return resource_exhausted(
+        fmt::format("line {}: memory ran out while this row of {} bytes was read", row.line, row.length));
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  }
 }
 
 }  // namespace
@@ -44,8 +48,7 @@ Result<FedRow> feed_row(const RowFile& rows, const RowIndex& index, int64_t row,
     }
     return out;
   } catch (const std::bad_alloc&) {
-    out.outcome = out_of_memory();
-    return out;
+    return out_of_memory_at(index[row]);
   }
 }
 

@@ -28,7 +28,8 @@ struct FedRow {
   std::vector<std::string> ignored_fields;
 };
 
-// Thread-safe. The errors are those of RowIndex::read(): what is wrong with the row itself is its outcome.
+// Thread-safe. The errors are those of RowIndex::read(), and kResourceExhausted where there is not memory enough for
+// the row, naming its line: another time there may be. What is wrong with the row itself is its outcome.
 Result<FedRow> feed_row(const RowFile& rows, const RowIndex& index, int64_t row, const ProtocolContext& context);
 
 }  // namespace batchwright

@@ -38,8 +38,10 @@ Result<std::unique_ptr<ReadableFile>> open_input_file(FileSystem& files, const I
     source = files.standard_input();
   } else {
     BATCHWRIGHT_ASSIGN_OR_RETURN(auto file, files.open_read(options.path));
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const bool compressed, is_compressed(*file));
-    if (!compressed) return file;
+    if (!file->comes_once()) {
+      BATCHWRIGHT_ASSIGN_OR_RETURN(const bool compressed, is_compressed(*file));
+      if (!compressed) return file;
+    }
     source = stream_of(std::move(file));
   }
   source = decompressing(std::move(source));

@@ -11,8 +11,8 @@ namespace batchwright {
 
 struct InputFileOptions {
   std::string path;  // "-": standard input
-  // Where rows are copied to, durably, that cannot be read in place - standard input, and what is compressed, which is
-  // copied decompressed. Empty: a file without a name.
+  // Where rows are copied to, durably, that cannot be read in place - standard input, a pipe, and what is compressed,
+  // which is copied decompressed. Empty: a file without a name.
   std::string spool_path;
   StopRequested stop_requested;
 };

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/out_of_memory.h"
 #include "base/status_macros.h"
 #include "job/result_writer.h"
 #include "job/row_feeder.h"
@@ -75,14 +76,54 @@ RowPlannerOptions Job::planner_options() const {
   return options;
 }
 
+// Everything that takes much memory: where it runs out, what was begun is destroyed.
+Status Job::run_rows(Engine& engine, const PromptEncoder& encoder, const ResultFormat& format,
+                     const JournalSummary& before, JobOutput& output, JobObserver* observer, JobReport& report) {
+  const ProtocolContext context{encoder, engine.options().context_length, shown_model_name(engine.model()),
+                                options_.defaults, options_.limits};
+  ResultWriter writer(output, encoder, format, options_.sync_seconds, kRowsToWrite);
+  const RowFile rows = row_file();
+  RowPlannerOptions planning = planner_options();
+  planning.neighbours = engine.options().max_batch;
+  RowPlanner planner(files_, rows, index_, is_wanted_, context, planning);
+  RowFeeder feeder(planner, rows, index_, context, kRowsAhead);
+  StepLoop loop(engine, feeder, writer, environment_, observer, {rows_total(), before.rows[0], before.rows[1]},
+                options_.admission);
+  Status status = loop.run();
+  // A failed write goes first: it is why the loop stopped.
+  if (Status written = writer.close(); !written.ok()) status = std::move(written);
+  const EngineStats stats = loop.stats();
+  report.kv_memory_bytes = stats.kv_memory_bytes;
+  report.kv_touched_bytes = stats.kv_bytes_touched;
+  report.steps = stats.steps;
+  report.steps_filled = stats.steps_filled;
+  report.preemptions = stats.preemptions;
+  report.limited_by = loop.limited_by();
+  if (stats.steps_predicted > 0) report.cost_model_error = stats.cost_model_error;
+  report.ignored_fields = loop.ignored_fields();
+  report.prompt_tokens_distinct = planner.prompt_tokens_distinct();
+  if (!status.ok()) return status;
+  BATCHWRIGHT_RETURN_IF_ERROR(output.commit(true));
+  if (const int64_t rows_out = output.reported().rows(); rows_out != rows_wanted_) {
+    return internal_error(fmt::format("{} rows came out of {}", rows_out, rows_wanted_));
+  }
+  return output.finish();
+}
+
+// What threads and steps say in a word, for people.
+Status Job::explain(Status status) const {
+  if (status.code() != StatusCode::kResourceExhausted || status.message() != out_of_memory().message()) return status;
+  return resource_exhausted(fmt::format(
+      "memory ran out while the job ran; {}: give it less --kv-memory, or --memory",
+      is_stream() ? "what is not written is lost" : "rows that are done are kept, and the same command goes on"));
+}
+
 JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds_load, JobObserver* observer) {
   const double start = environment_.seconds();
-  const int64_t now = environment_.unix_time();
   const ModelInfo& model = engine.model();
-  const ProtocolContext context{encoder, engine.options().context_length, shown_model_name(model), options_.defaults,
-                                options_.limits};
   JobOutcome outcome;
   JobReport& report = outcome.report;
+  const int64_t now = environment_.unix_time();
   outcome.status = begin_attempt(engine, now);
   if (!outcome.status.ok()) return outcome;
   has_run_ = true;
@@ -93,38 +134,10 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
   outcome.status = output.status();
   ReportedRows reported;
   if (outcome.status.ok()) {
-    ResultWriter writer(**output, encoder, format, options_.sync_seconds, kRowsToWrite);
-    const RowFile rows = row_file();
-    RowPlannerOptions planning = planner_options();
-    planning.neighbours = engine.options().max_batch;
-    RowPlanner planner(files_, rows, index_, is_wanted_, context, planning);
-    RowFeeder feeder(planner, rows, index_, context, kRowsAhead);
-    StepLoop loop(engine, feeder, writer, environment_, observer, {rows_total(), before.rows[0], before.rows[1]},
-                  options_.admission);
-    outcome.status = loop.run();
-    // A failed write goes first: it is why the loop stopped.
-    if (const Status written = writer.close(); !written.ok()) outcome.status = written;
-    if (outcome.status.ok()) outcome.status = (*output)->commit(true);
-    if (outcome.status.ok() && (*output)->reported().rows() != rows_wanted_) {
-      outcome.status =
-          internal_error(fmt::format("{} rows came out of {}", (*output)->reported().rows(), rows_wanted_));
-    }
-    if (outcome.status.ok()) {
-      outcome.status = (*output)->finish();
-    } else {
-      (void)(*output)->abandon();
-    }
+    outcome.status = explain(
+        catch_out_of_memory([&] { return run_rows(engine, encoder, format, before, **output, observer, report); }));
+    if (!outcome.status.ok()) (void)(*output)->abandon();
     reported = (*output)->reported();
-    const EngineStats stats = loop.stats();
-    report.kv_memory_bytes = stats.kv_memory_bytes;
-    report.kv_touched_bytes = stats.kv_bytes_touched;
-    report.steps = stats.steps;
-    report.steps_filled = stats.steps_filled;
-    report.preemptions = stats.preemptions;
-    report.limited_by = loop.limited_by();
-    if (stats.steps_predicted > 0) report.cost_model_error = stats.cost_model_error;
-    report.ignored_fields = loop.ignored_fields();
-    report.prompt_tokens_distinct = planner.prompt_tokens_distinct();
   }
 
   report.outcome = outcome.status.ok()                                 ? "complete"

@@ -69,6 +69,8 @@ struct JobEnvironment {
   bool calibrate_anew = false;  // whatever it keeps there
 };
 
+struct ResultFormat;
+
 struct JobProgress {
   int64_t rows_total = 0;
   int64_t rows_resumed = 0;  // of rows_ok and rows_failed: by earlier runs
@@ -90,11 +92,15 @@ class JobObserver {
   virtual void stepped(const Engine& /*engine*/) {}
   // and after that, also where there was nothing to compute.
   virtual void progressed(const JobProgress& progress) = 0;
+  // Before the first step, where the engine now takes some seconds to measure what steps cost.
+  virtual void measuring() {}
+  // After that; empty where later runs will know it, else why not.
+  virtual void measured(const std::string& /*why_not_kept*/) {}
 };
 
 struct JobOutcome {
-  // ok: every row has ended, in the output or in the errors. kInterrupted, kIoError, ...: what is done is kept, and the
-  // same job can be opened again.
+  // ok: every row has ended, in the output or in the errors. kInterrupted, kIoError, kResourceExhausted, ...: what is
+  // done is kept, and the same job can be opened again.
   Status status;
   JobReport report;
 };
@@ -157,6 +163,9 @@ class Job {
 
   Status begin_attempt(const Engine& engine, int64_t unix_time);
   Result<std::unique_ptr<JobOutput>> open_output(const Engine& engine);
+  Status run_rows(Engine& engine, const PromptEncoder& encoder, const ResultFormat& format,
+                  const JournalSummary& before, JobOutput& output, JobObserver* observer, JobReport& report);
+  Status explain(Status status) const;
   RowPlannerOptions planner_options() const;
   Status write_report(const JobReport& report);
 

@@ -1,11 +1,14 @@
 #include "job/job_survey.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <stop_token>
+#include <thread>
 #include <utility>
 
+#include "base/out_of_memory.h"
 #include "base/status_macros.h"
 #include "job/common_beginnings.h"
 #include "job/input_file.h"
@@ -26,20 +29,23 @@ class Looker {
   Looker(const Vocabulary& vocabulary, int context_length, int64_t rows)
       : outlooks_(vocabulary, context_length),
         rows_(static_cast<size_t>(rows)),
-        is_good_(static_cast<size_t>(rows)),
+        looks_(static_cast<size_t>(rows)),
         ends_freely_(static_cast<size_t>(rows)) {}
 
   void look(const FedRow& fed) {
+    Look& look = looks_[static_cast<size_t>(fed.name.row)];
+    look = Look::kBad;
     if (const auto* const error = std::get_if<RequestError>(&fed.outcome)) return add_bad(fed.name, error->message);
     const auto outlook = outlooks_.of(std::get<PreparedRequest>(fed.outcome).request, fed.name.row);
     if (!outlook.ok()) return add_bad(fed.name, outlook.status().message());
     const auto row = static_cast<size_t>(fed.name.row);
     rows_[row] = outlook->row;
     ends_freely_[row] = outlook->ends_freely ? 1 : 0;
-    is_good_[row] = 1;
+    look = Look::kGood;
   }
 
-  bool is_good(int64_t row) const { return is_good_[static_cast<size_t>(row)] != 0; }
+  bool has_seen(int64_t row) const { return looks_[static_cast<size_t>(row)] != Look::kNone; }
+  bool is_good(int64_t row) const { return looks_[static_cast<size_t>(row)] == Look::kGood; }
   bool ends_freely(int64_t row) const { return ends_freely_[static_cast<size_t>(row)] != 0; }
   const SimulatedRow& row(int64_t row) const { return rows_[static_cast<size_t>(row)]; }
   int64_t bad_rows() const { return bad_count_; }
@@ -50,6 +56,8 @@ class Looker {
   }
 
  private:
+  enum class Look : uint8_t { kNone, kBad, kGood };
+
   void add_bad(const RowName& name, std::string message) {
     const std::lock_guard lock(mutex_);
     ++bad_count_;
@@ -60,7 +68,7 @@ class Looker {
   RowOutlooks outlooks_;
   std::vector<SimulatedRow> rows_;
   // Bytes: threads write to neighbours.
-  std::vector<uint8_t> is_good_;
+  std::vector<Look> looks_;
   std::vector<uint8_t> ends_freely_;
   std::mutex mutex_;
   int64_t bad_count_ = 0;
@@ -73,6 +81,12 @@ std::vector<TokenId> prompt_of(const RowFile& rows, const RowIndex& index, int64
   if (!fed.ok()) return {};
   auto* const prepared = std::get_if<PreparedRequest>(&fed->outcome);
   return prepared != nullptr ? std::move(prepared->request.prompt) : std::vector<TokenId>();
+}
+
+// What kept the planner from reading a row, which it leaves for later then.
+Status why_not_read(const RowFile& rows, const RowIndex& index, int64_t row, const ProtocolContext& context) {
+  const auto fed = feed_row(rows, index, row, context);
+  return fed.ok() ? out_of_memory() : fed.status();
 }
 
 }  // namespace
@@ -107,9 +121,13 @@ Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabu
   std::stop_source stop;
   RowPlannerOptions planning;
   planning.threads = options.threads;
-  planning.look = [&](const FedRow& fed) {
+  planning.file_order = options_.file_order;
+  std::atomic<int64_t> looked_at{0};
+  planning.look = [&, own_thread = std::this_thread::get_id()](const FedRow& fed) {
     if (stop_requested_ && stop_requested_()) stop.request_stop();
     looker.look(fed);
+    const int64_t count = ++looked_at;
+    if (options.progressed && std::this_thread::get_id() == own_thread) options.progressed(count);
   };
   SurveyedJob job;
   std::vector<int64_t> numbers;
@@ -127,15 +145,15 @@ Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabu
     if (window.empty()) break;
     uint32_t common = 0;
     for (const PlannedRow& planned : window) {
+      // Below 0: what later rows begin with is not known; nothing is given back early.
       const auto reused = static_cast<uint32_t>(std::max(0, planned.reused_tokens));
-      if (looker.is_good(planned.row) && !options_.file_order) add(planned.row, common, reused);
+      if (looker.is_good(planned.row)) add(planned.row, common, planned.reused_tokens < 0 ? UINT32_MAX : reused);
       common = reused;
     }
   }
   if (stop.stop_requested()) return interrupted("stopped on request");
-  for (int64_t row = 0; options_.file_order && row < rows_wanted_; ++row) {
-    // What later rows begin with is not known; nothing is given back early.
-    if (looker.is_good(row)) add(row, 0, UINT32_MAX);
+  for (int64_t row = 0; row < rows_wanted_; ++row) {
+    if (!looker.has_seen(row)) return why_not_read(file, index_, row, context);
   }
   job.rows_total = rows_wanted_;
   job.rows_bad = looker.bad_rows();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +39,8 @@ struct SurveyedJob {
 struct SurveyOptions {
   int threads = 1;
   int max_batch = 64;
+  // Called from time to time on the thread that looks, with how many rows were looked at; may be empty.
+  std::function<void(int64_t)> progressed;
 };
 
 class JobSurvey {

@@ -232,7 +232,9 @@ class JournalledOutput : public JobOutput {
     const double seconds = options_.seconds();
     if (pending_.empty() || failed_) return {};
     if (!now && seconds < last_commit_seconds_ + options_.sync_seconds) return {};
-    const Status status = commit_pending(seconds);
+    // Also where it does not return: what it was doing may be done or not, and is not to be done twice.
+    failed_ = true;
+    Status status = commit_pending(seconds);
     failed_ = !status.ok();
     return status;
   }

@@ -1,7 +1,9 @@
 #include "job/result_writer.h"
 
 #include <algorithm>
-#include <new>
+
+#include "base/out_of_memory.h"
+#include "base/status_macros.h"
 
 namespace batchwright {
 
@@ -27,12 +29,10 @@ void ResultWriter::run() {
     const auto row = queue_.pop(commit_interval_);
     if (!row && queue_.finished()) return;
     if (failed()) continue;
-    try {
-      if (row) status_ = output_.write(make_result(*row, encoder_, format_));
-      if (status_.ok()) status_ = output_.commit(false);
-    } catch (const std::bad_alloc&) {
-      status_ = resource_exhausted("there was not enough memory to write a row's result");
-    }
+    status_ = catch_out_of_memory([&]() -> Status {
+      if (row) BATCHWRIGHT_RETURN_IF_ERROR(output_.write(make_result(*row, encoder_, format_)));
+      return output_.commit(false);
+    });
     if (!status_.ok()) failed_ = true;
   }
 }

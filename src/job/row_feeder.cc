@@ -3,6 +3,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/out_of_memory.h"
 #include "base/status_macros.h"
 
 namespace batchwright {
@@ -22,12 +23,14 @@ RowFeeder::~RowFeeder() {
 }
 
 void RowFeeder::feed(const std::stop_token& stop) {
-  while (status_.ok() && !stop.stop_requested()) {
-    const auto window = planner_.next(stop);
-    status_ = window.status();
-    if (!window.ok() || window->empty()) break;
-    status_ = feed_window(*window);
-  }
+  status_ = catch_out_of_memory([&]() -> Status {
+    while (!stop.stop_requested()) {
+      BATCHWRIGHT_ASSIGN_OR_RETURN(const auto window, planner_.next(stop));
+      if (window.empty()) break;
+      BATCHWRIGHT_RETURN_IF_ERROR(feed_window(window));
+    }
+    return {};
+  });
   queue_.close();
 }
 

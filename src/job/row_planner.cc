@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/out_of_memory.h"
 #include "base/status_macros.h"
 #include "engine/answer_work.h"
 #include "job/common_beginnings.h"
@@ -111,6 +112,7 @@ Result<std::vector<PlannedRow>> RowPlanner::next(const std::stop_token& stop) {
   while (planned.empty() && next_row_ < index_.size()) {
     const int64_t begin = std::exchange(next_row_, std::min(index_.size(), next_row_ + options_.window_rows));
     if (options_.file_order) {
+      if (options_.look) BATCHWRIGHT_RETURN_IF_ERROR(look_at(wanted_rows(begin, next_row_), stop));
       for (int64_t row = begin; row < next_row_; ++row) {
         if (is_wanted_[static_cast<size_t>(row)]) planned.push_back({row, -1});
       }
@@ -158,14 +160,27 @@ bool RowPlanner::covers_wanted(const SavedPlan& plan) const {
   return missing == 0;
 }
 
-Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::stop_token& stop) {
-  SavedPlan plan;
-  plan.first_row = begin;
-  plan.end_row = end;
+std::vector<uint32_t> RowPlanner::wanted_rows(int64_t begin, int64_t end) const {
   std::vector<uint32_t> rows;
   for (int64_t row = begin; row < end; ++row) {
     if (is_wanted_[static_cast<size_t>(row)]) rows.push_back(static_cast<uint32_t>(row));
   }
+  return rows;
+}
+
+Status RowPlanner::look_at(const std::vector<uint32_t>& rows, const std::stop_token& stop) {
+  std::vector<Prepared> batch;
+  for (size_t next = 0; next < rows.size(); next += batch.size()) {
+    BATCHWRIGHT_RETURN_IF_ERROR(prepare(rows, next, stop, batch));
+  }
+  return {};
+}
+
+Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::stop_token& stop) {
+  SavedPlan plan;
+  plan.first_row = begin;
+  plan.end_row = end;
+  const std::vector<uint32_t> rows = wanted_rows(begin, end);
   PrefixTreeBuilder builder;
   std::vector<RowWork> work;
   work.reserve(rows.size());
@@ -178,8 +193,7 @@ Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::s
   KeptPrompts prompts(rows.size());
   std::vector<Prepared> batch;
   for (size_t next = 0; next < rows.size(); next += batch.size()) {
-    if (stop.stop_requested()) return interrupted("stopped while the rows were put in order");
-    prepare(rows, next, batch);
+    BATCHWRIGHT_RETURN_IF_ERROR(prepare(rows, next, stop, batch));
     for (Prepared& row : batch) {
       builder.add(row.is_shared ? std::span(row.prompt) : std::span<const TokenId>());
       work.push_back(row.work);
@@ -187,7 +201,6 @@ Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::s
       plan.prompt_tokens_distinct += row.own_tokens();
       prompts.add(row.is_shared ? std::move(row.prompt) : std::vector<TokenId>());
     }
-    rows_planned_ += static_cast<int64_t>(batch.size());
   }
   const PrefixTree tree = builder.build();
   plan.prompt_tokens_distinct += tree.distinct_pages * kPagePositions;
@@ -228,35 +241,50 @@ size_t RowPlanner::batch_end(const std::vector<uint32_t>& rows, size_t begin) co
   return end;
 }
 
+void RowPlanner::prepare_row(int64_t row, Prepared& out) const {
+  auto fed = feed_row(rows_, index_, row, context_);
+  if (!fed.ok()) {
+    // It stops the job when its turn comes: after all others.
+    out.work.prompt_tokens = UINT32_MAX;
+    return;
+  }
+  if (options_.look) options_.look(*fed);
+  auto* const prepared = std::get_if<PreparedRequest>(&fed->outcome);
+  if (prepared == nullptr) return;  // an error row: nothing to compute
+  Request& request = prepared->request;
+  out.work = {static_cast<uint32_t>(request.prompt.size()), expected_answer_tokens(request)};
+  out.choices = static_cast<uint32_t>(std::max(1, request.n));
+  out.answer_tokens_max = static_cast<uint32_t>(answer_tokens_max(request, context_.context_length));
+  out.is_shared = !request.prompt_logprobs;
+  out.prompt = std::move(request.prompt);
+}
+
 // Each thread takes every so many-th row: neighbours are often alike in length.
-void RowPlanner::prepare(const std::vector<uint32_t>& rows, size_t begin, std::vector<Prepared>& out) const {
+Status RowPlanner::prepare(const std::vector<uint32_t>& rows, size_t begin, const std::stop_token& stop,
+                           std::vector<Prepared>& out) {
+  if (stop.stop_requested()) return interrupted("stopped while the rows were put in order");
   const size_t count = batch_end(rows, begin) - begin;
   out.clear();
   out.resize(count);
   const auto threads = std::min(static_cast<size_t>(options_.threads), count);
-  const auto take = [&](size_t first) {
-    for (size_t i = first; i < count; i += threads) {
-      Prepared& to = out[i];
-      auto fed = feed_row(rows_, index_, rows[begin + i], context_);
-      if (!fed.ok()) {
-        // It stops the job when its turn comes: after all others.
-        to.work.prompt_tokens = UINT32_MAX;
-        continue;
-      }
-      if (options_.look) options_.look(*fed);
-      auto* const prepared = std::get_if<PreparedRequest>(&fed->outcome);
-      if (prepared == nullptr) continue;  // an error row: nothing to compute
-      Request& request = prepared->request;
-      to.work = {static_cast<uint32_t>(request.prompt.size()), expected_answer_tokens(request)};
-      to.choices = static_cast<uint32_t>(std::max(1, request.n));
-      to.answer_tokens_max = static_cast<uint32_t>(answer_tokens_max(request, context_.context_length));
-      to.is_shared = !request.prompt_logprobs;
-      to.prompt = std::move(request.prompt);
-    }
+  std::vector<Status> statuses(threads);
+  const auto take = [&](size_t first) noexcept {
+    statuses[first] = catch_out_of_memory([&]() -> Status {
+      for (size_t i = first; i < count; i += threads) prepare_row(rows[begin + i], out[i]);
+      return {};
+    });
   };
-  std::vector<std::jthread> workers;
-  for (size_t t = 1; t < threads; ++t) workers.emplace_back(take, t);
-  take(0);
+  const auto take_with_others = [&]() -> Status {
+    std::vector<std::jthread> workers;
+    workers.reserve(threads - 1);
+    for (size_t t = 1; t < threads; ++t) workers.emplace_back(take, t);
+    take(0);
+    return {};
+  };
+  BATCHWRIGHT_RETURN_IF_ERROR(catch_out_of_memory(take_with_others));
+  for (Status& status : statuses) BATCHWRIGHT_RETURN_IF_ERROR(std::move(status));
+  rows_planned_ += static_cast<int64_t>(count);
+  return {};
 }
 
 }  // namespace batchwright

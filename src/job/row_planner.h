@@ -24,12 +24,12 @@ struct RowPlannerOptions {
   std::string path;  // where the order is kept; empty: nowhere
   Hash128 key;       // of what it follows from
   int threads = 1;
-  bool file_order = false;  // the rows run as they stand in the file, and none is tokenised twice
+  bool file_order = false;  // the rows run as they stand in the file, and none is tokenised twice but for `look`
   // Rows that may run at once: with any of so many before it a row may have its beginning in common.
   int neighbours = 64;
   // Rows that are ordered together. Larger jobs run window by window.
   int64_t window_rows = int64_t{1} << 20;
-  // Sees each row that is read for the order, from several threads at once; may be empty.
+  // Sees each row before it runs, from several threads at once; may be empty.
   std::function<void(const FedRow&)> look;
 };
 
@@ -47,7 +47,8 @@ class RowPlanner {
              const ProtocolContext& context, RowPlannerOptions options);
 
   // The rows of the next window in the order in which they run; none when all were given out. Errors are those of
-  // reading and writing the saved order; kInterrupted once a stop is requested. A row that can't be read stands last.
+  // reading and writing the saved order; kInterrupted once a stop is requested; kResourceExhausted where memory runs
+  // out on a thread. A row that can't be read stands last.
   Result<std::vector<PlannedRow>> next(const std::stop_token& stop);
 
   // Any thread. Rows that were looked at, and the prompt tokens that must be computed for them at least: whole pages
@@ -62,8 +63,13 @@ class RowPlanner {
  private:
   struct Prepared;
   Result<std::vector<OrderedRow>> order_window(int64_t begin, int64_t end, const std::stop_token& stop);
+  std::vector<uint32_t> wanted_rows(int64_t begin, int64_t end) const;
+  Status look_at(const std::vector<uint32_t>& rows, const std::stop_token& stop);
   Result<SavedPlan> make_plan(int64_t begin, int64_t end, const std::stop_token& stop);
-  void prepare(const std::vector<uint32_t>& rows, size_t begin, std::vector<Prepared>& out) const;
+  void prepare_row(int64_t row, Prepared& out) const;
+  // As many of the rows, from this one on, as are held at a time.
+  Status prepare(const std::vector<uint32_t>& rows, size_t begin, const std::stop_token& stop,
+                 std::vector<Prepared>& out);
   size_t batch_end(const std::vector<uint32_t>& rows, size_t begin) const;
   bool covers_wanted(const SavedPlan& plan) const;
   void add_work(const std::vector<WorkSegment>& work);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/out_of_memory.h"
 #include "base/status_macros.h"
 #include "engine/answer_work.h"
 
@@ -45,11 +46,9 @@ Status StepLoop::run() {
     cancel_all();
     return status;
   } catch (const std::bad_alloc&) {
-    // The engine may have stopped anywhere: it is asked for nothing any more.
+    // As where a step of it fails.
     in_flight_.clear();
-    return resource_exhausted(
-        "memory ran out while rows were computed; those that are done are kept, and the same "
-        "command goes on with the others: give it less --memory or --kv-memory");
+    return out_of_memory();
   }
 }
 
@@ -98,6 +97,12 @@ void StepLoop::accept(FedRow fed) {
     calibration.cache_folder = environment_.cache_folder;
     calibration.tokens = static_cast<double>(feeder_.prompt_tokens_planned());
     calibration.anew = environment_.calibrate_anew;
+    calibration.measuring = [this] {
+      if (observer_ != nullptr) observer_->measuring();
+    };
+    calibration.measured = [this](const std::string& why_not_kept) {
+      if (observer_ != nullptr) observer_->measured(why_not_kept);
+    };
     (void)engine_.calibrate(calibration);
   }
   auto& prepared = std::get<PreparedRequest>(fed.outcome);
@@ -128,7 +133,13 @@ int StepLoop::expected_tokens(const Request& request, uint32_t group) const {
 }
 
 Status StepLoop::step() {
-  BATCHWRIGHT_ASSIGN_OR_RETURN(std::vector<Completion> done, engine_.step());
+  auto stepped = engine_.step();
+  if (!stepped.ok()) {
+    // It may have stopped anywhere: it is asked for nothing any more.
+    in_flight_.clear();
+    return stepped.status();
+  }
+  std::vector<Completion> done = *std::move(stepped);
   if (observer_ != nullptr) observer_->stepped(engine_);
   const StepLimit limit = engine_.stats().last_step_limit;
   limited_by_.count_step(limit, idle_input_, feeder_.finished());

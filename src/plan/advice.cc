@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/format_bytes.h"
 #include "step/step.h"
 
 namespace batchwright {
@@ -17,10 +18,6 @@ constexpr double kWorthSaying = 0.05;
 constexpr double kWideRange = 2.5;
 
 std::string percent(double share) { return fmt::format("{:.0f}%", 100 * share); }
-
-std::string shown_bytes(double bytes) {
-  return bytes < 0x1p30 ? fmt::format("{:.1f} MiB", bytes / 0x1p20) : fmt::format("{:.1f} GiB", bytes / 0x1p30);
-}
 
 double kv_bytes(const SimulationOptions& options) {
   double bytes = 0;
@@ -106,7 +103,7 @@ class Adviser {
       if (gain && *gain >= kWorthSaying) {
         advice_.push_back({"kv_memory",
                            fmt::format("twice the KV memory ({}) would save about {} of the time",
-                                       shown_bytes(2 * bytes), percent(*gain)),
+                                       format_bytes(2 * bytes), percent(*gain)),
                            {{"kv_memory_bytes", 2 * bytes}, {"seconds_saved", *gain * input_.seconds_expected}}});
       }
       return;
@@ -119,13 +116,13 @@ class Adviser {
           {"kv_memory",
            fmt::format("half the KV memory ({}) would be as fast: sequences hold {} at "
                        "most",
-                       shown_bytes(kv_bytes(half)), shown_bytes(static_cast<double>(before_.kv_bytes_held_max))),
+                       format_bytes(kv_bytes(half)), format_bytes(static_cast<double>(before_.kv_bytes_held_max))),
            {{"kv_memory_bytes", kv_bytes(half)},
             {"kv_bytes_held_max", static_cast<double>(before_.kv_bytes_held_max)},
             {"seconds_saved", *gain * input_.seconds_expected}}});
     } else if (gain && *gain <= -kWorthSaying) {
       advice_.push_back({"kv_memory",
-                         fmt::format("half the KV memory ({}) would take about {} longer", shown_bytes(kv_bytes(half)),
+                         fmt::format("half the KV memory ({}) would take about {} longer", format_bytes(kv_bytes(half)),
                                      percent(-*gain)),
                          {{"kv_memory_bytes", kv_bytes(half)}, {"seconds_saved", *gain * input_.seconds_expected}}});
     }

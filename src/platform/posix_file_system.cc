@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -113,6 +114,31 @@ class PosixReader : public ReadableFile {
   Descriptor fd_;
 };
 
+// A pipe from its beginning to its end.
+class PosixPipeReader : public ReadableFile {
+ public:
+  PosixPipeReader(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  Result<size_t> read_at(uint64_t offset, std::span<char> buffer) const override {
+    const std::lock_guard lock(mutex_);
+    if (offset != position_) return io_error(path_ + ": is a pipe, and cannot be read twice");
+    const ssize_t count = ::read(fd_.get(), buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) return interrupted(path_ + ": a signal came");
+    if (count < 0) return failure("read", path_, errno);
+    position_ += static_cast<uint64_t>(count);
+    return static_cast<size_t>(count);
+  }
+
+  Result<uint64_t> size() const override { return io_error(path_ + ": is a pipe, and has no size"); }
+  bool comes_once() const override { return true; }
+
+ private:
+  const std::string path_;
+  const Descriptor fd_;
+  mutable std::mutex mutex_;
+  mutable uint64_t position_ = 0;
+};
+
 class PosixWriter : public WritableFile {
  public:
   PosixWriter(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
@@ -177,6 +203,9 @@ class PosixFileSystem : public FileSystem {
     struct stat info {};
     if (::fstat(fd.get(), &info) != 0) return failure("read", path, errno);
     if (S_ISDIR(info.st_mode)) return invalid_data(path + ": is a folder, not a file");
+    if (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)) {
+      return std::unique_ptr<ReadableFile>(std::make_unique<PosixPipeReader>(path, std::move(fd)));
+    }
     return std::unique_ptr<ReadableFile>(std::make_unique<PosixReader>(path, std::move(fd)));
   }
 

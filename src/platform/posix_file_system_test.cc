@@ -11,7 +11,10 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <span>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace {
 
@@ -216,6 +219,44 @@ TEST_F(PosixFileSystemTest, ScratchFilesHaveTwoEnds) {
   std::array<char, 5> buffer{};
   EXPECT_EQ(scratch->reader->read_at(0, buffer).value(), 5U);
   EXPECT_EQ(std::string(buffer.data(), 5), "hello");
+}
+
+// What `<(command)` is in a shell.
+TEST_F(PosixFileSystemTest, APipeIsReadOnceFromItsBeginningToItsEnd) {
+  const std::string content(100'000, 'x');
+  const auto filled_pipe = [&](std::string& name) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe(ends.data()), 0);
+    name = "/dev/fd/" + std::to_string(ends[0]);
+    return std::jthread([&content, end = ends[1]] {
+      EXPECT_EQ(::write(end, content.data(), content.size()), static_cast<ssize_t>(content.size()));
+      ::close(end);
+    });
+  };
+  std::string name;
+  {
+    const std::jthread writer = filled_pipe(name);
+    EXPECT_EQ(*read_whole_file(*files_, name), content);
+  }
+  {
+    const std::jthread writer = filled_pipe(name);
+    auto pipe = files_->open_read(name);
+    EXPECT_TRUE((*pipe)->comes_once());
+    std::vector<char> all(content.size());
+    size_t count = 0;
+    while (count < all.size()) count += *(*pipe)->read_at(count, std::span(all).subspan(count));
+    const Status again = (*pipe)->read_at(0, all).status();
+    EXPECT_EQ(again.code(), StatusCode::kIoError);
+    EXPECT_NE(again.message().find("cannot be read twice"), std::string::npos);
+  }
+  {
+    const std::jthread writer = filled_pipe(name);
+    EXPECT_EQ(read_whole_file(*files_, name, content.size()).value().size(), content.size());
+  }
+  {
+    const std::jthread writer = filled_pipe(name);
+    EXPECT_EQ(read_whole_file(*files_, name, content.size() - 1).status().code(), StatusCode::kInvalidData);
+  }
 }
 
 }  // namespace

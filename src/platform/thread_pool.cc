@@ -2,6 +2,9 @@
 
 #include <xmmintrin.h>
 
+#include <exception>
+#include <new>
+
 #include "base/check.h"
 #include "platform/cpu.h"
 
@@ -32,12 +35,20 @@ void SpinBarrier::wait() {
 ThreadPool::ThreadPool(int threads) : size_(threads), barrier_(threads) {
   BATCHWRIGHT_CHECK(threads >= 1);
   workers_.reserve(static_cast<size_t>(threads - 1));
-  for (int worker = 1; worker < threads; ++worker) {
-    workers_.emplace_back([this, worker] { work(worker); });
+  try {
+    for (int worker = 1; worker < threads; ++worker) {
+      workers_.emplace_back([this, worker] { work(worker); });
+    }
+  } catch (const std::exception&) {
+    // Those that were started wait for work, and are waited for.
+    stop();
+    throw std::bad_alloc();
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   stopping_.store(true, std::memory_order_relaxed);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
@@ -49,7 +60,7 @@ void ThreadPool::run(const std::function<void(int)>& task) {
   pending_.store(size_ - 1, std::memory_order_relaxed);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
-  task(0);
+  [&]() noexcept { task(0); }();
   for (int spins = 0; pending_.load(std::memory_order_acquire) != 0; ++spins) {
     if (spins < kSpins) {
       _mm_pause();
@@ -59,7 +70,7 @@ void ThreadPool::run(const std::function<void(int)>& task) {
   }
 }
 
-void ThreadPool::work(int worker) {
+void ThreadPool::work(int worker) noexcept {
   const FloatEnvironment environment;
   uint32_t seen = 0;
   while (true) {

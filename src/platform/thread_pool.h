@@ -24,9 +24,11 @@ class SpinBarrier {
 
 // Persistent workers. run(f) calls f(worker) on every worker at once, worker 0 being the caller; returns when all are
 // done. One run at a time, always from the same thread at a time. Workers sleep between runs after a short spin, and
-// keep the floating-point environment of numerics.md.
+// keep the floating-point environment of numerics.md. f must not throw: others may wait for it at the barrier, so that
+// an exception ends the process.
 class ThreadPool {
  public:
+  // Throws std::bad_alloc where a thread cannot be started.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -37,7 +39,8 @@ class ThreadPool {
   SpinBarrier& barrier() { return barrier_; }
 
  private:
-  void work(int worker);
+  void work(int worker) noexcept;
+  void stop();
 
   const int size_;
   SpinBarrier barrier_;

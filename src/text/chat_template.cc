@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <new>
 
 #include "base/utf8.h"
 #include "text/jinja/interpreter.h"
@@ -86,8 +85,6 @@ Result<ChatTemplate> ChatTemplate::parse(std::string source, const TemplateLimit
     return ChatTemplate(jinja::parse_program(std::move(source), limits));
   } catch (const jinja::TemplateError& error) {
     return error.status;
-  } catch (const std::bad_alloc&) {
-    return resource_exhausted("chat template: not enough memory to parse it");
   }
 }
 
@@ -97,8 +94,6 @@ Result<std::vector<TemplateSpan>> ChatTemplate::render(const ChatInputs& inputs,
     return render_or_throw(*program_, inputs, limits);
   } catch (const jinja::TemplateError& error) {
     return error.status;
-  } catch (const std::bad_alloc&) {
-    return resource_exhausted("chat template: not enough memory to render it");
   }
 }
 

@@ -63,7 +63,8 @@ struct ChatInputs {
   std::optional<std::string> date;
 };
 
-// A parsed template. Immutable; one object may render in many threads at once. Copies share.
+// A parsed template. Immutable; one object may render in many threads at once. Copies share. Where memory runs out
+// std::bad_alloc passes through: neither the template nor a row is to blame.
 //
 // Jinja2 as transformers set it up (trim_blocks, lstrip_blocks, break and continue, tojson as plain json.dumps,
 // raise_exception, strftime_now, the generation block): if, for, set, macro, call, filter, namespace, raw; the
