@@ -58,7 +58,7 @@ class StepLoop {
   void begin_drain();
   void cancel_all();
   void count_ignored(const std::vector<std::string>& names);
-  int expected_tokens(const Request& request, uint32_t group) const;
+  void expect_tokens(Request& request, uint32_t group) const;
   void end(const InFlight& row, const Completion& completion);
   void report_progress();
   double seconds_left(double now);
