@@ -101,6 +101,7 @@ JobOutcome Job::run(Engine& engine, const PromptEncoder& encoder, double seconds
     RowFeeder feeder(planner, rows, index_, context, kRowsAhead);
     StepLoop loop(engine, feeder, writer, environment_, observer, {rows_total(), before.rows[0], before.rows[1]},
                   options_.admission);
+    loop.learn(finished_rows_.answers(rows, index_, context));
     outcome.status = loop.run();
     // A failed write goes first: it is why the loop stopped.
     if (const Status written = writer.close(); !written.ok()) outcome.status = written;

@@ -39,6 +39,13 @@ StepLoop::StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, cons
       start_stats_(engine.stats()),
       time_left_(counts.total - counts.resumed_ok - counts.resumed_failed, engine.options().max_batch) {}
 
+void StepLoop::learn(const std::vector<FinishedAnswer>& answers) {
+  for (const FinishedAnswer& answer : answers) {
+    answer_lengths_.record(answer.group, answer.tokens);
+    time_left_.learn(answer.tokens, answer.tokens_max);
+  }
+}
+
 Status StepLoop::run() {
   try {
     const Status status = loop();
