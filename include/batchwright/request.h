@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -86,6 +87,10 @@ struct Request {
   int reused_tokens = -1;
   // Tokens that each choice is expected to generate, by which memory is planned; -1: max_tokens.
   int expected_tokens = -1;
+  // Asked when a choice has generated as many as were expected, and goes on: how many are expected now? Null, or an
+  // answer of no more than `generated`: twice as many as before. Called while the engine steps, by the thread that
+  // does.
+  std::function<int(int generated)> expected_beyond;
 };
 
 struct TokenLogprob {

@@ -23,6 +23,8 @@ class PlanCommand : public Command {
                  "machine, measured once in a few seconds. Exit code: 0 all rows are fine, 3 some are bad, others as\n"
                  "those of batchwright run.");
     job_.add_files(command);
+    command.add_option("-o,--output", job_.job.output,
+                       "The output of a run that is under way or was interrupted: what is left of it is planned");
     command.add_flag("--json", plan_.json, "One JSON object");
     command.add_option("--chart", plan_.chart_path, "A picture of the simulated steps, as SVG");
     plan_.add_to(command, "Options");

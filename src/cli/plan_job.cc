@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,7 +48,7 @@ AnswerLengths lengths_with_mean(double mean) {
   AnswerLengths lengths;
   for (int i = 0; i < kCount; ++i) {
     const double place = (i + 0.5) / kCount;
-    lengths.record(kLearntGroup, static_cast<int>(std::lround(-mean * std::log1p(-place))));
+    lengths.record(0, static_cast<int>(std::lround(-mean * std::log1p(-place))));
   }
   return lengths;
 }
@@ -151,8 +150,12 @@ Status Planner::learn_costs() {
 }
 
 Status Planner::simulate() {
-  std::optional<AnswerLengths> lengths;
-  if (flags_.expected_tokens > 0) lengths = lengths_with_mean(flags_.expected_tokens);
+  AnswerLengths lengths;
+  if (flags_.expected_tokens > 0) {
+    lengths = lengths_with_mean(flags_.expected_tokens);
+  } else {
+    for (const FinishedAnswer& answer : surveyed_.finished_answers) lengths.record(answer.group, answer.tokens);
+  }
   JobPlanInput input;
   input.rows = surveyed_.rows;
   input.ends_freely = &surveyed_.ends_freely;
@@ -163,12 +166,13 @@ Status Planner::simulate() {
   input.options.page_classes = outline_.kv.specs;
   input.options.page_bytes = outline_.kv.page_bytes;
   input.model = &*outline_.cost_model;
-  input.learnt = lengths ? &*lengths : nullptr;
+  input.learnt = &lengths;
   input.order_seconds = order_seconds_;
   input.stop = stop_signalled;
   plan_ = simulate_plan(input, surveyed_.rows_total, surveyed_.rows_bad);
   if (plan_.stopped) return interrupted("stopped on request");
   JobPlan& plan = plan_.plan;
+  plan.rows_done = surveyed_.rows_done;
   plan.kv_memory_bytes = outline_.kv.bytes();
   BATCHWRIGHT_ASSIGN_OR_RETURN(plan.peak_memory_bytes, peak_memory());
   plan.multiply_adds = multiply_adds(work_of(outline_.shape), surveyed_.rows, plan.prompt_tokens_to_compute);
@@ -195,7 +199,8 @@ std::string Planner::plain_text() const {
   const JobPlan& plan = plan_.plan;
   std::string out;
   const auto line = [&](const char* name, const std::string& value) { out += fmt::format("{:<20}{}\n", name, value); };
-  line("rows", fmt::format("{}, {} of them bad", plan.rows, plan.rows_bad));
+  const std::string done = plan.rows_done > 0 ? fmt::format("{} done, of the others ", plan.rows_done) : "";
+  line("rows", fmt::format("{}, {}{} {}bad", plan.rows, done, plan.rows_bad, done.empty() ? "of them " : ""));
   for (const BadRow& row : surveyed_.bad_rows) out += fmt::format("  line {}: {}\n", row.line, row.message);
   if (plan.rows_bad > static_cast<int64_t>(surveyed_.bad_rows.size())) out += "  ...\n";
   const double saved = plan.prompt_tokens > 0 ? 1 - static_cast<double>(plan.prompt_tokens_to_compute) /

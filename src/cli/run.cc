@@ -177,9 +177,6 @@ Result<JobOutcome> RunCommand::run_job() {
   job_.admission = admission_ == "reserve"  ? Admission::kReserveMax
                    : admission_ == "prompt" ? Admission::kPromptOnly
                                             : Admission::kPastFuture;
-  if (restart_) job_.start = JobStart::kRestart;
-  if (resume_) job_.start = JobStart::kResume;
-  if (overwrite_) job_.start = JobStart::kOverwrite;
   job_.sync_seconds = sync_milliseconds_ / 1000.0;
   BATCHWRIGHT_ASSIGN_OR_RETURN(EngineOptions engine_options, flags_.resolve(*files_));
   std::vector<std::string> taken = files_in_use();
@@ -234,6 +231,9 @@ int RunCommand::plan() {
 }
 
 int RunCommand::run() {
+  if (restart_) job_.start = JobStart::kRestart;
+  if (resume_) job_.start = JobStart::kResume;
+  if (overwrite_) job_.start = JobStart::kOverwrite;
   if (dry_run_) return plan();
   if (job_.output.empty()) {
     fmt::print(stderr, "batchwright: --output is required\nSee batchwright run --help\n");

@@ -271,6 +271,11 @@ void EngineImpl::start_choice(RequestState& state, int choice) {
   spec.most_tokens = limit - static_cast<int>(begun.size());
   spec.expected_tokens =
       std::min(limit, request.expected_tokens < 0 ? limit : request.expected_tokens) - static_cast<int>(begun.size());
+  if (request.expected_beyond) {
+    spec.expected_beyond = [&request, known = spec.answer_tokens](int generated) {
+      return request.expected_beyond(generated + known) - known;
+    };
+  }
   const int64_t sequence = scheduler_->add(std::move(spec));
   state.sequences.push_back(sequence);
   sequences_.emplace(sequence, SequenceRef{&state, choice});

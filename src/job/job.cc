@@ -89,6 +89,7 @@ Status Job::run_rows(Engine& engine, const PromptEncoder& encoder, const ResultF
   RowFeeder feeder(planner, rows, index_, context, kRowsAhead);
   StepLoop loop(engine, feeder, writer, environment_, observer, {rows_total(), before.rows[0], before.rows[1]},
                 options_.admission);
+  loop.learn(finished_rows_.answers(rows, index_, context));
   Status status = loop.run();
   // A failed write goes first: it is why the loop stopped.
   if (Status written = writer.close(); !written.ok()) status = std::move(written);

@@ -10,6 +10,7 @@
 
 #include "base/file_system.h"
 #include "batchwright/engine.h"
+#include "job/finished_answers.h"
 #include "job/job_files.h"
 #include "job/job_memory.h"
 #include "job/job_output.h"
@@ -183,6 +184,7 @@ class Job {
   std::vector<bool> is_done_;
   std::vector<bool> is_wanted_;
   int64_t rows_resumed_ = 0;
+  FinishedRows finished_rows_;
   int64_t rows_wanted_ = 0;
   std::vector<std::string> notes_;
   std::optional<JobReport> finished_;

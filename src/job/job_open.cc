@@ -333,6 +333,7 @@ Status Job::reopen(bool drop_failed) {
 Status Job::read_done_rows() {
   is_done_.assign(static_cast<size_t>(index_.size()), false);
   rows_resumed_ = 0;
+  finished_rows_.clear();
   return journal_->read_rows([&](const RowRecord& row) {
     if (row.row >= index_.size() || index_[row.row].key != row.key || is_done_[row.row]) {
       return invalid_data(
@@ -340,6 +341,7 @@ Status Job::read_done_rows() {
     }
     is_done_[row.row] = true;
     ++rows_resumed_;
+    finished_rows_.record(row);
     return Status();
   });
 }

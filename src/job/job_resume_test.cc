@@ -89,6 +89,21 @@ TEST_F(JobResumeTest, OrderedOutputIsThatOfAnUndisturbedRun) {
   EXPECT_EQ(outcome.report.rows_failed, 9);
 }
 
+TEST_F(JobResumeTest, LengthsOfAnswersAreKnownFromRowsThatAreDone) {
+  std::string content;
+  for (int i = 0; i < 300; ++i) content += fmt::format("{{\"prompt\":\"text {}\",\"max_tokens\":100}}\n", i);
+  files_.write("job.jsonl", content);
+  ASSERT_FALSE(run_for(40).status.ok());
+  ASSERT_GE(read_journal(files_, "out.jsonl.journal", nullptr)->rows_done(), 64);
+  ASSERT_TRUE(run().status.ok());
+  // An answer is the prompt and a number. Without knowing that, the first would be expected to have 100 tokens.
+  ASSERT_FALSE(engine_.expected_tokens.empty());
+  for (const int tokens : engine_.expected_tokens) {
+    ASSERT_GE(tokens, 8);
+    ASSERT_LE(tokens, 20);
+  }
+}
+
 TEST_F(JobResumeTest, RowsThatAreDoneAreNotRunAgain) {
   files_.write("job.jsonl", rows(40));
   ASSERT_FALSE(run_for(6).status.ok());

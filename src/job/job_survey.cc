@@ -12,8 +12,10 @@
 #include "base/status_macros.h"
 #include "job/common_beginnings.h"
 #include "job/input_file.h"
+#include "job/job_files.h"
 #include "job/row_outlook.h"
 #include "job/row_planner.h"
+#include "journal/journal.h"
 
 namespace batchwright {
 namespace {
@@ -100,7 +102,29 @@ Result<std::unique_ptr<JobSurvey>> JobSurvey::open(FileSystem& files, const JobO
   BATCHWRIGHT_ASSIGN_OR_RETURN(s.format_, open_row_format(options.format, options.limits, *s.input_, s.input_name_));
   BATCHWRIGHT_ASSIGN_OR_RETURN(s.index_, RowIndex::build(s.row_file(), s.stop_requested_));
   s.rows_wanted_ = options.limit > 0 ? std::min(options.limit, s.index_.size()) : s.index_.size();
+  BATCHWRIGHT_RETURN_IF_ERROR(s.read_done_rows());
   return survey;
+}
+
+// A run may be writing the journal.
+Status JobSurvey::read_done_rows() {
+  is_done_.assign(static_cast<size_t>(index_.size()), false);
+  if (options_.output.empty() || options_.output == "-" || options_.start == JobStart::kRestart) return {};
+  std::vector<RowRecord> done;
+  const auto journal = read_journal(files_, JobFiles(options_.output).journal, [&](const RowRecord& row) {
+    const bool is_wanted = row.row < static_cast<uint64_t>(index_.size()) && index_[row.row].key == row.key;
+    if (is_wanted && !(options_.retry_failed && row.kind == ResultKind::kError)) done.push_back(row);
+    return Status();
+  });
+  const bool is_replaced = options_.start == JobStart::kOverwrite && (!journal.ok() || journal->complete);
+  if (is_replaced || journal.status().code() == StatusCode::kNotFound) return {};
+  if (!journal.ok()) return journal.status().with_context("--restart moves it aside");
+  for (const RowRecord& row : done) {
+    if (!is_done_[row.row] && row.row < rows_wanted_) ++rows_done_;
+    is_done_[row.row] = true;
+    finished_rows_.record(row);
+  }
+  return {};
 }
 
 uint32_t JobSurvey::sample_rows() const {
@@ -116,7 +140,9 @@ Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabu
                                     const SurveyOptions& options) const {
   const RowFile file = row_file();
   std::vector<bool> is_wanted(static_cast<size_t>(index_.size()), false);
-  std::fill_n(is_wanted.begin(), rows_wanted_, true);
+  for (int64_t row = 0; row < rows_wanted_; ++row) {
+    is_wanted[static_cast<size_t>(row)] = !is_done_[static_cast<size_t>(row)];
+  }
   Looker looker(vocabulary, context.context_length, rows_wanted_);
   std::stop_source stop;
   RowPlannerOptions planning;
@@ -156,6 +182,8 @@ Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabu
     if (!looker.has_seen(row)) return why_not_read(file, index_, row, context);
   }
   job.rows_total = rows_wanted_;
+  job.rows_done = rows_done_;
+  job.finished_answers = finished_rows_.answers(file, index_, context);
   job.rows_bad = looker.bad_rows();
   job.bad_rows = looker.take_bad_rows();
   // Those that run, and those that ended just now.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "job/finished_answers.h"
 #include "job/job.h"
 #include "job/job_memory.h"
 #include "job/row_index.h"
@@ -28,12 +29,14 @@ struct BadRow {
 
 struct SurveyedJob {
   int64_t rows_total = 0;
+  int64_t rows_done = 0;  // of these, by earlier runs: all that follows is of the others
   int64_t rows_bad = 0;
   std::vector<BadRow> bad_rows;  // the first of them
   int64_t prompt_tokens = 0;     // of all choices
   // Those that are right, in the order in which they run, as RowOutlook has them.
   std::vector<SimulatedRow> rows;
   std::vector<bool> ends_freely;  // of each
+  std::vector<FinishedAnswer> finished_answers;
 };
 
 struct SurveyOptions {
@@ -47,8 +50,10 @@ class JobSurvey {
  public:
   static constexpr size_t kBadRowsShown = 5;
 
-  // Of the job's options those that say what the rows are: input, format, limits, limit, file_order. The errors are
-  // those of Job::open() that the rows cause. `files` must outlive the survey.
+  // Of the job's options those that say what the rows are: input, format, limits, limit, file_order; and where its
+  // output is, whose journal names the rows that are done: output, start, retry_failed. The errors are those of
+  // Job::open() that rows and journal cause; whether the journal's job is this one is known of the rows alone, of which
+  // those that changed are not done. `files` must outlive the survey.
   static Result<std::unique_ptr<JobSurvey>> open(FileSystem& files, const JobOptions& options,
                                                  StopRequested stop_requested);
 
@@ -66,6 +71,7 @@ class JobSurvey {
       : files_(files), options_(options), stop_requested_(std::move(stop_requested)) {}
 
   RowFile row_file() const { return {*input_, *format_, input_name_}; }
+  Status read_done_rows();
   uint32_t sample_rows() const;
 
   FileSystem& files_;
@@ -76,6 +82,9 @@ class JobSurvey {
   std::unique_ptr<RowFormat> format_;
   RowIndex index_;
   int64_t rows_wanted_ = 0;
+  std::vector<bool> is_done_;
+  int64_t rows_done_ = 0;  // of those wanted
+  FinishedRows finished_rows_;
 };
 
 }  // namespace batchwright

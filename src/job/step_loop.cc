@@ -40,6 +40,13 @@ StepLoop::StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, cons
       start_stats_(engine.stats()),
       time_left_(counts.total - counts.resumed_ok - counts.resumed_failed, engine.options().max_batch) {}
 
+void StepLoop::learn(const std::vector<FinishedAnswer>& answers) {
+  for (const FinishedAnswer& answer : answers) {
+    answer_lengths_.record(answer.group, answer.tokens);
+    time_left_.learn(answer.tokens, answer.tokens_max);
+  }
+}
+
 Status StepLoop::run() {
   try {
     const Status status = loop();
@@ -110,7 +117,7 @@ void StepLoop::accept(FedRow fed) {
   prepared.request.id = id;
   const Request& request = prepared.request;
   const uint32_t group = answer_group(request);
-  prepared.request.expected_tokens = expected_tokens(request, group);
+  expect_tokens(prepared.request, group);
   time_left_.begin(id,
                    row_load(request.prompt.size(), 0, static_cast<uint32_t>(request.n),
                             answer_tokens_max(request, engine_.options().context_length)),
@@ -119,17 +126,22 @@ void StepLoop::accept(FedRow fed) {
   engine_.submit(std::move(prepared.request));
 }
 
-int StepLoop::expected_tokens(const Request& request, uint32_t group) const {
+void StepLoop::expect_tokens(Request& request, uint32_t group) const {
   switch (admission_) {
     case Admission::kOracle:
     case Admission::kPastFuture:
-      return answer_lengths_.expected(group, request.max_tokens);
+      request.expected_beyond = [this, group, id = request.id, max = request.max_tokens](int generated) {
+        return answer_lengths_.expected(group, max, id, generated);
+      };
+      request.expected_tokens = request.expected_beyond(0);
+      break;
     case Admission::kReserveMax:
-      return request.max_tokens;
+      request.expected_tokens = request.max_tokens;
+      break;
     case Admission::kPromptOnly:
-      return 0;
+      request.expected_tokens = 0;
+      break;
   }
-  return -1;
 }
 
 Status StepLoop::step() {

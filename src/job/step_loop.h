@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "batchwright/engine.h"
+#include "job/finished_answers.h"
 #include "job/job.h"
 #include "job/report.h"
 #include "job/result_writer.h"
@@ -32,6 +33,9 @@ class StepLoop {
   // All references must outlive the loop.
   StepLoop(Engine& engine, RowFeeder& feeder, ResultWriter& writer, const JobEnvironment& environment,
            JobObserver* observer, const RowCounts& counts, Admission admission);
+
+  // What is known of the answers before the first row.
+  void learn(const std::vector<FinishedAnswer>& answers);
 
   // Until every row has been given to the writer (ok), or a stop was requested (kInterrupted), or the engine, the
   // reading or the writing failed; kResourceExhausted where memory ran out, after which the engine is of no use. Else
@@ -58,7 +62,7 @@ class StepLoop {
   void begin_drain();
   void cancel_all();
   void count_ignored(const std::vector<std::string>& names);
-  int expected_tokens(const Request& request, uint32_t group) const;
+  void expect_tokens(Request& request, uint32_t group) const;
   void end(const InFlight& row, const Completion& completion);
   void report_progress();
   double seconds_left(double now);

@@ -23,6 +23,8 @@ class TimeLeft {
   // Rows that were not planned when they are needed are taken to be like those that were, or like those that began.
   TimeLeft(int64_t rows, int max_batch) : rows_(rows), max_batch_(max_batch) {}
 
+  // An answer that ended before the first row begins.
+  void learn(int generated, int tokens_max) { forecast_.ended(generated, generated >= tokens_max); }
   // All that is planned so far, in the order in which rows begin; empty: nothing is. Only more is ever added to it.
   void plan(std::vector<WorkSegment> segments) { planned_ = std::move(segments); }
   // Whether the row that begins next is not planned.

@@ -27,6 +27,9 @@ double normal(SplitMix64& random) {
 double log_normal(SplitMix64& random) { return 120 * std::exp(normal(random)); }
 double pareto(SplitMix64& random) { return 50 * std::pow(uniform(random), -1 / 1.3); }
 
+// Two kinds of answers to one instruction, the long ones with most of the tokens.
+double two_lengths(SplitMix64& random) { return uniform(random) < 0.2 ? 1500 : 60; }
+
 using Draw = double (*)(SplitMix64&);
 
 std::vector<SimulatedRow> draw_job(Draw draw, uint64_t seed) {
@@ -81,7 +84,7 @@ TEST(Admission, HalfOfTheMemoryIsUsedAsIfLengthsWereKnown) {
   const struct {
     const char* name;
     Draw draw;
-  } answers[] = {{"log-normal", log_normal}, {"Pareto", pareto}};
+  } answers[] = {{"log-normal", log_normal}, {"Pareto", pareto}, {"two", two_lengths}};
   for (const auto& machine : machines) {
     for (const auto& lengths : answers) {
       for (uint64_t seed = 1; seed <= 3; ++seed) {
@@ -105,11 +108,14 @@ TEST(Admission, HalfOfTheMemoryIsUsedAsIfLengthsWereKnown) {
             "%-10s %-10s %4d |                  %8.1f %8.1f %8.1f %8.1f |      %.3f          %.2f      | %lld\n",
             machine.name, lengths.name, static_cast<int>(seed), goodput(oracle), goodput(ours), goodput(reserving),
             goodput(by_prompt), of_oracle, of_better, static_cast<long long>(ours.rows_paused));
+        const bool is_two = lengths.draw == two_lengths;
         EXPECT_TRUE(of_oracle >= 0.97 || of_better >= 1.3);
-        EXPECT_GT(of_better, 1);
+        // Of two lengths the short one is right for most, so that to expect nothing is not so wrong.
+        EXPECT_GT(of_better, is_two ? 0.98 : 1);
         EXPECT_EQ(oracle.preemptions, 0) << "nobody generates more than was expected";
         EXPECT_EQ(reserving.preemptions, 0);
-        EXPECT_LT(ours.rows_paused * 100, ours.rows_ended);
+        // Who outlives the short one has very much more before it.
+        EXPECT_LT(ours.rows_paused * (is_two ? 50 : 100), ours.rows_ended);
         for (const SimulationResult* result : {&oracle, &ours, &reserving, &by_prompt}) {
           EXPECT_EQ(result->rows_ended, static_cast<int64_t>(rows.size()));
           EXPECT_LE(result->kv_bytes_held_max, liked / 2);

@@ -108,8 +108,7 @@ void set_answers(std::span<SimulatedRow> rows, const std::vector<uint32_t>& leas
   const LengthPrior prior(input.learnt);
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!(*input.ends_freely)[i]) continue;
-    const uint32_t group = input.learnt != nullptr ? kLearntGroup : rows[i].group;
-    const AnswerBounds bounds{least[i], rows[i].max_tokens, false, group};
+    const AnswerBounds bounds{least[i], rows[i].max_tokens, false, rows[i].group};
     rows[i].answer_tokens = prior.answer_tokens(bounds, scenario, i);
     rows[i].answer_runs = rows[i].answer_tokens;
   }
@@ -218,6 +217,7 @@ void append_plan(JsonWriter& out, const JobPlan& plan) {
   };
   out.begin_object();
   out.member("rows", plan.rows);
+  out.member("rows_done", plan.rows_done);
   out.member("rows_bad", plan.rows_bad);
   out.member("prompt_tokens", plan.prompt_tokens);
   out.member("prompt_tokens_to_compute", plan.prompt_tokens_to_compute);

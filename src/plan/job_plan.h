@@ -27,6 +27,7 @@ struct PlanRange {
 
 struct JobPlan {
   int64_t rows = 0;
+  int64_t rows_done = 0;  // of these, by earlier runs: what follows is of the others
   int64_t rows_bad = 0;
   int64_t prompt_tokens = 0;
   int64_t prompt_tokens_to_compute = 0;
@@ -39,7 +40,7 @@ struct JobPlan {
   std::vector<Advice> advice;
 
   double rows_per_hour() const {
-    return seconds.expected > 0 ? 3600 * static_cast<double>(rows) / seconds.expected : 0;
+    return seconds.expected > 0 ? 3600 * static_cast<double>(rows - rows_done) / seconds.expected : 0;
   }
 };
 
@@ -49,13 +50,12 @@ struct JobPlanInput {
   const std::vector<bool>* ends_freely = nullptr;  // of each
   SimulationOptions options;
   const CostModel* model = nullptr;
-  const AnswerLengths* learnt = nullptr;  // lengths of answers that are known, all of group kLearntGroup; null: none
+  const AnswerLengths* learnt = nullptr;  // lengths of answers that are known; null: none
   double order_seconds = 0;               // that come before the first step
   std::function<bool()> stop;
 };
-inline constexpr uint32_t kLearntGroup = 0;
 
-// What the simulations say: all but rows, rows_bad, memory, multiply_adds and the advice of bad rows. `expected` is the
+// What the simulations say: all but rows_done, memory, multiply_adds and the advice of bad rows. `expected` is the
 // middle simulation.
 struct SimulatedPlan {
   JobPlan plan;

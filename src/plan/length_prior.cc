@@ -62,12 +62,14 @@ double prior_tokens(const AnswerBounds& bounds, LengthScenario scenario, double 
 
 uint32_t LengthPrior::answer_tokens(const AnswerBounds& bounds, LengthScenario scenario, uint64_t row) const {
   const double place = place_of(row);
-  const LengthSample* lengths = learnt_ == nullptr ? nullptr : learnt_->own_lengths(bounds.group);
+  const LengthSample* const own = learnt_ == nullptr ? nullptr : learnt_->own_lengths(bounds.group);
   double tokens = 0;
-  if (lengths != nullptr) {
-    tokens = learnt_tokens(*lengths, scenario, place);
+  if (own != nullptr) {
+    tokens = learnt_tokens(*own, scenario, place);
   } else if (bounds.is_listed) {
     tokens = listed_tokens(bounds, scenario, place);
+  } else if (learnt_ != nullptr && learnt_->all().size() >= AnswerLengths::kEnough) {
+    tokens = learnt_tokens(learnt_->all(), scenario, place);
   } else {
     tokens = prior_tokens(bounds, scenario, place);
   }

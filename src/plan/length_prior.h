@@ -30,8 +30,8 @@ struct AnswerBounds {
 // essay -, and answers to one task by a factor of 2.5. Who sets max_tokens knows something of his answers: the middle
 // task's median is no more than half of that. All are cut by max_tokens, where longer answers end.
 //
-// Where answers of the same group have ended before (a resumed job), at least AnswerLengths::kEnough, theirs take the
-// prior's place, and the scenarios are apart by what chance leaves open in a mean of so many.
+// Where answers have ended before (a resumed job), at least AnswerLengths::kEnough of the same group or else of all,
+// theirs take the prior's place, and the scenarios are apart by what chance leaves open in a mean of so many.
 class LengthPrior {
  public:
   static constexpr double kMedian = 110;

@@ -108,9 +108,15 @@ TEST(LengthPrior, WhatEarlierRowsSaidTakesItsPlace) {
   EXPECT_NEAR(mean_tokens(prior, known, kLow, 1000), 29.6, 0.5);
   EXPECT_NEAR(mean_tokens(prior, known, kHigh, 1000), 30.4, 0.5);
   EXPECT_LT(mean_tokens(prior, known, kLow, 1000), mean_tokens(prior, known, kHigh, 1000));
-  // Twenty are no news of a group.
+  // Twenty are no news of a group: of it all of them tell.
   const AnswerBounds unknown{1, 1000, false, 10};
-  EXPECT_EQ(mean_tokens(prior, unknown, kExpected, 100), mean_tokens(LengthPrior(), unknown, kExpected, 100));
+  EXPECT_NEAR(mean_tokens(prior, unknown, kExpected, 1000), (400 * 30 + 20 * 5) / 420.0, 0.5);
+  const AnswerBounds label{2, 7, true, 10};
+  EXPECT_EQ(mean_tokens(prior, label, kExpected, 100), mean_tokens(LengthPrior(), label, kExpected, 100));
+  // And sixty of all none of anything.
+  AnswerLengths few;
+  for (int i = 0; i < 60; ++i) few.record(9, 5);
+  EXPECT_EQ(mean_tokens(LengthPrior(&few), known, kExpected, 100), mean_tokens(LengthPrior(), known, kExpected, 100));
 }
 
 }  // namespace

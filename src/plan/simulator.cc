@@ -63,7 +63,8 @@ class Simulation {
     const SimulatedRow* row = nullptr;
     std::vector<TokenId> prompt;
     int64_t first_step = 0;
-    int open = 0;  // sequences under way
+    uint64_t number = 0;  // of all that are submitted, from 1
+    int open = 0;         // sequences under way
     int paths_open = 0;
     int paths_started = 0;
     bool is_paused = false;
@@ -77,7 +78,7 @@ class Simulation {
   };
 
   void submit(const SimulatedRow& row);
-  int expected_tokens(const SimulatedRow& row) const;
+  int expected_tokens(const RowState& state, int generated) const;
   void start_choice(RowState& state, int choice);
   void start_paths(RowState& state);
   void end_if_done(RowState& state);
@@ -101,6 +102,7 @@ class Simulation {
   std::unordered_map<int64_t, SequenceState> sequences_;
   std::vector<TokenId> appended_;
   double running_ = 0;
+  uint64_t submitted_ = 0;
   SimulationResult result_;
 };
 
@@ -127,16 +129,18 @@ void Simulation::submit(const SimulatedRow& row) {
   kept.row = &row;
   kept.prompt = texts_.prompt(row);
   kept.first_step = result_.steps;
+  kept.number = ++submitted_;
   in_flight_.emplace(&row, std::move(state));
   for (int choice = 0; choice < row.choices; ++choice) start_choice(kept, choice);
   start_paths(kept);
   end_if_done(kept);
 }
 
-int Simulation::expected_tokens(const SimulatedRow& row) const {
+int Simulation::expected_tokens(const RowState& state, int generated) const {
+  const SimulatedRow& row = *state.row;
   switch (options_.admission) {
     case Admission::kPastFuture:
-      return lengths_.expected(row.group, as_int(row.max_tokens));
+      return lengths_.expected(row.group, as_int(row.max_tokens), state.number, generated);
     case Admission::kReserveMax:
       return as_int(row.max_tokens);
     case Admission::kPromptOnly:
@@ -160,7 +164,8 @@ void Simulation::start_choice(RowState& state, int choice) {
   spec.prompt_logits_from = is_scored ? 0 : -1;
   const bool is_last = choice + 1 == row.choices && row.scored_paths == 0;
   spec.reused_tokens = as_int(is_last ? row.reused_tokens : row.prompt_tokens);
-  spec.expected_tokens = expected_tokens(row);
+  spec.expected_tokens = expected_tokens(state, 0);
+  spec.expected_beyond = [this, &state](int generated) { return expected_tokens(state, generated); };
   spec.most_tokens = as_int(row.max_tokens);
   sequences_.emplace(scheduler_.add(std::move(spec)), SequenceState{&state, texts_.own_token()});
   ++state.open;

@@ -47,11 +47,16 @@ class LengthSample {
   double sum_of_squares_ = 0;
 };
 
-// The past of a Past-Future scheduler (Gong et al., LightLLM, ASPLOS 2025): of the last answers, the length that one in
-// five exceeds. Of those that do the scheduler knows by and by (SequenceSpec::most_tokens); more caution leaves memory
-// empty, and less makes too many wait (plan/admission_test.cc). The first that end are the short ones; so until kEnough
-// have ended no answer is expected to be shorter than kPrior. A group of which kEnough have ended is judged by its own
-// answers, others by all. What comes out decides how many rows run at once, never what they say.
+// The past of a Past-Future scheduler (Gong et al., LightLLM, ASPLOS 2025): each row is expected to be as long as one
+// of the last answers, drawn from the longest third, and who outlives that as long as one drawn likewise from
+// those that were longer still. So many rows together are as long as they should be, and some more, whatever lengths
+// there are; a fixed share's length is that of all or of none where there are two lengths in a group. More caution
+// leaves memory empty, and less makes too many wait (plan/admission_test.cc). Nothing is left to chance: a row's draw
+// follows from its number, and numbers that follow each other spread over all lengths.
+//
+// The first that end are the short ones; so until kEnough have ended no answer is expected to be shorter than kPrior,
+// and of longer ones nothing is known. A group of which kEnough have ended is judged by its own answers, others by all.
+// What comes out decides how many rows run at once, never what they say.
 //
 // Of kGroupsMax groups the lengths are kept, whatever the job: those of the group of which nothing has ended for the
 // longest time give way. Not thread-safe.
@@ -62,8 +67,9 @@ class AnswerLengths {
   static constexpr size_t kGroupsMax = 64;
 
   void record(uint32_t group, int tokens);
-  // Of an answer that may have so many tokens.
-  int expected(uint32_t group, int max_tokens) const;
+  // Of an answer that may have max_tokens, and has more than `generated` where these are not 0: no more than these
+  // where nothing longer is known. number: the row's, any.
+  int expected(uint32_t group, int max_tokens, uint64_t number, int generated = 0) const;
 
   // What is known of the group's answers: its own where they are enough, otherwise all.
   const LengthSample& lengths(uint32_t group) const;

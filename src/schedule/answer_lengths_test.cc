@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <climits>
 #include <cmath>
+#include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -15,29 +18,72 @@ namespace {
 
 TEST(AnswerLengths, BeforeAnythingIsKnown) {
   const AnswerLengths lengths;
-  EXPECT_EQ(lengths.expected(0, 32000), AnswerLengths::kPrior);
-  EXPECT_EQ(lengths.expected(0, 5), 5);
+  EXPECT_EQ(lengths.expected(0, 32000, 1), AnswerLengths::kPrior);
+  EXPECT_EQ(lengths.expected(0, 5, 1), 5);
+  EXPECT_EQ(lengths.expected(0, 32000, 1, AnswerLengths::kPrior), AnswerLengths::kPrior)
+      << "nothing is known of longer";
 }
 
 TEST(AnswerLengths, TheFirstShortOnesAreNotBelieved) {
   AnswerLengths lengths;
   for (size_t i = 1; i < AnswerLengths::kEnough; ++i) lengths.record(0, 3);
-  EXPECT_EQ(lengths.expected(0, 32000), AnswerLengths::kPrior);
+  EXPECT_EQ(lengths.expected(0, 32000, 1), AnswerLengths::kPrior);
   lengths.record(0, 3);
-  EXPECT_EQ(lengths.expected(0, 32000), 3);
+  EXPECT_EQ(lengths.expected(0, 32000, 1), 3);
   AnswerLengths long_ones;
   for (int i = 0; i < 5; ++i) long_ones.record(0, 900);
-  EXPECT_EQ(long_ones.expected(0, 32000), 900);
+  EXPECT_EQ(long_ones.expected(0, 32000, 1), 900);
 }
 
-TEST(AnswerLengths, OneInFiveIsLonger) {
+// Over many rows.
+struct Draws {
+  double mean = 0;
+  int least = INT_MAX;
+  int most = 0;
+  double share_of_most = 0;
+};
+Draws draw(const AnswerLengths& lengths, int generated) {
+  Draws draws;
+  std::map<int, int> counts;
+  constexpr int kRows = 3000;
+  for (uint64_t row = 1; row <= kRows; ++row) ++counts[lengths.expected(0, 32000, row, generated)];
+  for (const auto& [tokens, count] : counts) draws.mean += static_cast<double>(tokens) * count / kRows;
+  draws.least = counts.begin()->first;
+  draws.most = counts.rbegin()->first;
+  draws.share_of_most = static_cast<double>(counts.rbegin()->second) / kRows;
+  return draws;
+}
+
+TEST(AnswerLengths, AreDrawnFromTheLongestThird) {
   AnswerLengths lengths;
   for (int i = 0; i < 1000; ++i) lengths.record(0, i * 7 % 1000);  // each of 0 .. 999 once
-  EXPECT_EQ(lengths.expected(0, 32000), 800);
-  EXPECT_EQ(lengths.expected(0, 700), 700);
+  const Draws first = draw(lengths, 0);
+  EXPECT_EQ(first.least, 650);
+  EXPECT_EQ(first.most, 999);
+  EXPECT_NEAR(first.mean, 825, 1);
+  // Who got so far: of 800 .. 999.
+  const Draws later = draw(lengths, 799);
+  EXPECT_EQ(later.least, 930);
+  EXPECT_EQ(later.most, 999);
+  EXPECT_NEAR(later.mean, 965, 1);
+  EXPECT_EQ(lengths.expected(0, 650, 1), 650);
+  EXPECT_EQ(lengths.expected(0, 32000, 1, 999), 999) << "nothing longer is known";
   // What was long ago is forgotten.
   for (int i = 0; i < 1024; ++i) lengths.record(0, 10);
-  EXPECT_EQ(lengths.expected(0, 32000), 10);
+  EXPECT_EQ(draw(lengths, 0).most, 10);
+}
+
+// Whether chance brought some more or fewer of the long ones than one in five matters little.
+TEST(AnswerLengths, OfTwoLengthsBothAreExpected) {
+  for (const int long_ones : {170, 200, 230}) {
+    AnswerLengths lengths;
+    for (int i = 0; i < 1000; ++i) lengths.record(0, i < long_ones ? 1500 : 60);
+    const Draws first = draw(lengths, 0);
+    EXPECT_EQ(first.least, 60);
+    EXPECT_EQ(first.most, 1500);
+    EXPECT_NEAR(first.share_of_most, long_ones / 350.0, 0.01);
+    EXPECT_EQ(draw(lengths, 60).least, 1500) << "who outlives the one has the other";
+  }
 }
 
 TEST(AnswerLengths, GroupsAreJudgedByTheirOwnOnceTheyAreKnown) {
@@ -46,10 +92,10 @@ TEST(AnswerLengths, GroupsAreJudgedByTheirOwnOnceTheyAreKnown) {
     lengths.record(1, 10);
     lengths.record(2, 500);
   }
-  EXPECT_EQ(lengths.expected(1, 32000), 10);
-  EXPECT_EQ(lengths.expected(2, 32000), 500);
+  EXPECT_EQ(lengths.expected(1, 32000, 1), 10);
+  EXPECT_EQ(lengths.expected(2, 32000, 1), 500);
   // Of another nothing is known but what all say.
-  EXPECT_EQ(lengths.expected(3, 32000), 500);
+  EXPECT_EQ(lengths.expected(3, 32000, 1), 500);
   EXPECT_EQ(lengths.lengths(1).mean(), 10);
   EXPECT_EQ(lengths.lengths(3).mean(), 255);
 }
@@ -62,11 +108,11 @@ TEST(AnswerLengths, GroupsThatGrewSilentGiveWay) {
   record_enough(1, 10);
   record_enough(2, 20);
   for (uint32_t other = 100; other < 100 + AnswerLengths::kGroupsMax - 2; ++other) lengths.record(other, 900);
-  EXPECT_EQ(lengths.expected(1, 32000), 10);
+  EXPECT_EQ(lengths.expected(1, 32000, 1), 10);
   lengths.record(1, 10);
   lengths.record(7, 900);  // one too many: 2 has been silent for the longest time
-  EXPECT_EQ(lengths.expected(1, 32000), 10);
-  EXPECT_EQ(lengths.expected(2, 32000), 900);
+  EXPECT_EQ(lengths.expected(1, 32000, 1), 10);
+  EXPECT_EQ(lengths.expected(2, 32000, 1), 900);
 }
 
 TEST(AnswerLengths, QuantilesAreThoseOfTheLastAnswers) {

@@ -15,12 +15,15 @@ Scheduler::Scheduler(const SchedulerOptions& options, PageCache& cache) : option
   }
 }
 
-int Scheduler::Sequence::growth_beyond() const {
-  if (spec.expected_tokens <= 0) return 0;
-  const int generated = size() - known_length;
-  int64_t expected = spec.expected_tokens;
-  while (expected <= generated) expected *= 2;
-  return std::max(0, static_cast<int>(std::min<int64_t>(expected, spec.most_tokens)) - generated - 1);
+// Where it has outlived what was expected.
+void Scheduler::Sequence::expect_more() {
+  if (expected <= 0 || expected > generated()) return;
+  int64_t more = spec.expected_beyond ? spec.expected_beyond(generated()) : 0;
+  if (more <= generated()) {
+    more = expected;
+    while (more <= generated()) more *= 2;
+  }
+  expected = static_cast<int>(std::clamp<int64_t>(more, expected, std::max(expected, spec.most_tokens)));
 }
 
 int64_t Scheduler::add(SequenceSpec spec) {
@@ -30,6 +33,7 @@ int64_t Scheduler::add(SequenceSpec spec) {
   s->tokens = std::move(spec.prompt);
   s->known_length = s->size();
   s->spec = std::move(spec);
+  s->expected = s->spec.expected_tokens;
   s->ranks.fill(RunPages::kLast);
   const int64_t id = s->id;
   const int reused = s->spec.reused_tokens;
@@ -75,6 +79,7 @@ void Scheduler::append(int64_t sequence, std::span<const TokenId> tokens) {
   Sequence& s = at(sequence);
   BATCHWRIGHT_CHECK(s.runs);
   s.tokens.insert(s.tokens.end(), tokens.begin(), tokens.end());
+  s.expect_more();
 }
 
 void Scheduler::set_full_logits(int64_t sequence, bool full) { at(sequence).spec.full_logits = full; }
@@ -109,7 +114,20 @@ const Step& Scheduler::plan() {
   }
   release_leaving();
   plan_attention();
+  count_debt();
   return step_;
+}
+
+const Scheduler::Sequence* Scheduler::oldest() const {
+  if (running_.empty()) return waiting_.empty() ? nullptr : waiting_.begin()->second;
+  if (waiting_.empty() || running_.front()->id < waiting_.begin()->first) return running_.front();
+  return waiting_.begin()->second;
+}
+
+void Scheduler::count_debt() {
+  const Sequence* const first = oldest();
+  if (first == nullptr) return;
+  debt_ = first->runs && first->run >= 0 ? std::max<int64_t>(0, debt_ - 1) : debt_ + 1;
 }
 
 // Memory
@@ -253,7 +271,7 @@ void Scheduler::plan_decodes() {
     if (!s->runs) continue;  // given up for an older one
     while (reserve(*s, 1) == 0 && preempt_youngest_after(s->id)) {
     }
-    if (add_run(*s, 1) == 0 && running_.size() > 1) preempt(*s);
+    if (add_run(*s, 1) == 0 && running_.size() > 1 && s != oldest()) preempt(*s);
   }
 }
 
@@ -280,7 +298,8 @@ void Scheduler::plan_prefills() {
 void Scheduler::admit() {
   while (!waiting_.empty() && running() < options_.max_batch && budget_ > 0) {
     Sequence& s = *waiting_.begin()->second;
-    if (!running_.empty() && !may_fit(s)) {
+    const bool is_owed = debt_ >= kPatience && !options_.prefill_first && &s != oldest();
+    if (!running_.empty() && (is_owed || !may_fit(s))) {
       out_of_pages_ = true;
       return;
     }

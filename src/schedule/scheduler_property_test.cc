@@ -23,6 +23,7 @@ struct Row {
   int generated = 1;
   int samples = 1;
   int expected = 1;
+  int most = 0;          // SequenceSpec::most_tokens
   int reused = -1;       // of the last sample
   int remove_after = 0;  // tokens generated, then it is cancelled; 0: not at all
 };
@@ -125,16 +126,24 @@ struct Outcome {
   int64_t steps = 0;
   int64_t pages_most = 0;
   uint64_t digest = 0;  // of all steps
+  // Of all sequences, the most: steps from when it was added until it ended, and these for its bound.
+  int64_t steps_of_one = 0;
+  double share_of_bound = 0;
 };
 
 // Runs a job to its end and looks at every step.
 class Runner {
  public:
   Runner(const Job& job, const SchedulerOptions& options, std::vector<PageClassSpec> classes, int ahead)
-      : job_(job), ahead_(ahead), cache_(std::move(classes)), scheduler_(options, cache_) {}
+      : job_(job),
+        ahead_(ahead),
+        max_batch_(options.max_batch),
+        chunk_(std::max(options.max_batch_tokens, options.max_batch) - options.max_batch + 1),
+        cache_(std::move(classes)),
+        scheduler_(options, cache_) {}
 
   void run(Outcome& outcome) {
-    submit();
+    submit(outcome);
     while (!open_.empty()) {
       const Step& step = scheduler_.plan();
       ASSERT_GT(step.rows(), 0);
@@ -147,8 +156,8 @@ class Runner {
         outcome.prompt_rows += std::clamp(prompt - run.first_position, 0, run.count);
       }
       scheduler_.commit();
-      for (const LogitsRow& row : step.logits) take(row.sequence);
-      submit();
+      for (const LogitsRow& row : step.logits) take(row.sequence, outcome);
+      submit(outcome);
     }
     EXPECT_EQ(scheduler_.running() + scheduler_.waiting(), 0);
     EXPECT_TRUE(cache_.consistent({}));
@@ -162,28 +171,53 @@ class Runner {
   struct Open {
     size_t row = 0;
     int generated = 0;
+    int64_t added_step = 0;
+    int64_t steps_bound = 0;
   };
 
+  static int positions(const Row& row) { return static_cast<int>(row.prompt.size()) + row.generated; }
+
+  // At most, if it ran as the oldest from its first token on: the others leave `chunk_` tokens of a step's budget, and
+  // where pages are scarce a chunk ends with a page.
+  int64_t steps_alone(const Row& row) const {
+    return positions(row) / chunk_ + 1 + blocks_for(positions(row)) + 1 + row.generated;
+  }
+
+  // schedule/scheduler.h has the rule.
+  int64_t steps_bound(const Row& added) const {
+    int64_t alone = steps_alone(added);
+    for (const auto& [id, open] : open_) alone += steps_alone(job_[open.row]);
+    int most = 0;
+    for (size_t younger = next_row_; younger < job_.size(); ++younger) most = std::max(most, positions(job_[younger]));
+    return 2 * alone + Scheduler::kPatience + int64_t{max_batch_ - 1} * most;
+  }
+
   // As a job's runner does: so many requests at once are with the engine.
-  void submit() {
+  void submit(const Outcome& outcome) {
     for (; next_row_ < job_.size() && static_cast<int>(open_.size()) < ahead_; ++next_row_) {
       const Row& row = job_[next_row_];
       for (int sample = 0; sample < row.samples; ++sample) {
         SequenceSpec spec;
         spec.prompt = row.prompt;
         spec.expected_tokens = row.expected;
+        spec.most_tokens = row.most;
         const bool last = sample + 1 == row.samples;
         spec.reused_tokens = last || row.reused < 0 ? row.reused : static_cast<int>(row.prompt.size());
-        open_.emplace(scheduler_.add(std::move(spec)), Open{next_row_, 0});
+        const int64_t bound = steps_bound(row);
+        open_.emplace(scheduler_.add(std::move(spec)), Open{next_row_, 0, outcome.steps, bound});
       }
     }
   }
 
-  void take(int64_t sequence) {
+  void take(int64_t sequence, Outcome& outcome) {
     Open& open = open_.at(sequence);
     const Row& row = job_[open.row];
     ++open.generated;
     if (open.generated == row.generated || open.generated == row.remove_after) {
+      const int64_t steps = outcome.steps - open.added_step;
+      outcome.steps_of_one = std::max(outcome.steps_of_one, steps);
+      const double share = static_cast<double>(steps) / static_cast<double>(open.steps_bound);
+      outcome.share_of_bound = std::max(outcome.share_of_bound, share);
       scheduler_.remove(sequence);
       open_.erase(sequence);
       return;
@@ -237,6 +271,8 @@ class Runner {
 
   const Job& job_;
   int ahead_;
+  int max_batch_;
+  int chunk_;
   PageCache cache_;
   Scheduler scheduler_;
   size_t next_row_ = 0;
@@ -291,8 +327,67 @@ TEST(SchedulerProperties, WhateverIsToldEveryRowEnds) {
     if (expectations != 1) {
       ASSERT_EQ(outcome.preemptions, 0) << "nobody generated more than expected";
     }
+    if (!options.prefill_first) {
+      ASSERT_LE(outcome.share_of_bound, 1);
+    }
     preempted += outcome.preemptions;
   }
+  EXPECT_GT(preempted, 0) << "some are meant to be scarce of memory";
+}
+
+// Some long rows among very many short ones, which would be glad to go before them: a stream that never ends, as far as
+// a long one can tell.
+Job stream_job(Dice& dice) {
+  Tokens shared;
+  for (int i = dice.below(200); i > 0; --i) shared.push_back(dice.below(1000));
+  Job job(static_cast<size_t>(300 + dice.below(300)));
+  const int apart = 20 + dice.below(200);
+  const int long_prompt = dice.one_in(2) ? 1 : 300;
+  const int short_prompt = dice.one_in(2) ? 30 : 300;
+  for (size_t i = 0; i < job.size(); ++i) {
+    Row& row = job[i];
+    const bool is_long = i < 2 || dice.one_in(apart);
+    if (!dice.one_in(4)) row.prompt = shared;
+    for (int more = 1 + dice.below(is_long ? long_prompt : short_prompt); more > 0; --more)
+      row.prompt.push_back(dice.below(1000));
+    row.prompt.push_back(static_cast<TokenId>(1000 + i));
+    row.generated = is_long ? 100 + dice.below(300) : 1 + dice.below(12);
+    row.expected = row.generated;
+  }
+  return job;
+}
+
+TEST(SchedulerProperties, NobodyStarves) {
+  int64_t preempted = 0;
+  double most = 0;
+  for (uint32_t seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Dice dice(seed);
+    Job job = stream_job(dice);
+    const int expectations = dice.below(4);
+    for (Row& row : job) {
+      if (expectations == 1) row.expected = 0;
+      if (expectations == 2) row.expected = 1 + dice.below(row.generated);
+      if (expectations >= 2 && dice.one_in(2)) row.most = row.generated + dice.below(300);
+      if (expectations == 3) row.expected = std::max(1, row.generated - dice.below(30));
+    }
+    if (dice.one_in(2)) set_hints(job);
+    SchedulerOptions options;
+    options.max_batch = 2 + dice.below(10);
+    options.max_batch_tokens = options.max_batch + dice.below(100);
+    options.share_prefixes = !dice.one_in(4);
+    std::vector<PageClassSpec> classes = {{0, least_pages(job) + dice.below(6)}};
+    if (dice.one_in(4)) {
+      const int window = 1 + dice.below(200);
+      classes.push_back({window, blocks_for(window + options.max_batch_tokens) + 1 + dice.below(10)});
+    }
+    Outcome outcome;
+    Runner(job, options, classes, 2 * options.max_batch).run(outcome);
+    ASSERT_LE(outcome.share_of_bound, 1) << "the longest took " << outcome.steps_of_one << " steps";
+    most = std::max(most, outcome.share_of_bound);
+    preempted += outcome.preemptions;
+  }
+  std::printf("nobody took more than %.2f of what is promised\n", most);
   EXPECT_GT(preempted, 0) << "some are meant to be scarce of memory";
 }
 

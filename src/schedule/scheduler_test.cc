@@ -294,6 +294,44 @@ TEST(Scheduler, WhatIsAwaitedCountsAsTakenWhileAnythingRuns) {
   EXPECT_EQ(scheduler.preemptions(), 0);
 }
 
+// While the second's prompt is computed, a token or two a step, the first gets ahead of what was planned and has to
+// wait. When the second has ended there is room for the third; but first the oldest goes on.
+TEST(Scheduler, WhatTheOldestIsOwedIsPaidBeforeOthersBegin) {
+  PageCache cache({{0, 10}});
+  SchedulerOptions options;
+  options.max_batch = 2;
+  options.max_batch_tokens = 2;
+  Scheduler scheduler(options, cache);
+  const int64_t oldest = scheduler.add(spec_of(1, 1, 400));
+  const int64_t second = scheduler.add(spec_of(2, 440, 1));
+  const int64_t third = scheduler.add(spec_of(3, 10, 1));
+  int64_t debt = 0;
+  int64_t debt_at_end = 0;
+  bool has_begun = false;
+  for (int generated = 0; !has_begun && generated < 400;) {
+    const int64_t debt_before = debt;
+    const Step& planned = scheduler.plan();
+    scheduler.commit();
+    ++debt;
+    for (const auto& run : planned.runs) {
+      if (run.sequence == oldest) debt = std::max<int64_t>(0, debt - 2);
+      has_begun = has_begun || run.sequence == third;
+    }
+    if (has_begun) {
+      EXPECT_EQ(debt_before, Scheduler::kPatience - 1) << "no later, either";
+    }
+    for (const LogitsRow& row : planned.logits) {
+      const TokenId token = 1;
+      if (row.sequence == second) debt_at_end = debt;
+      if (row.sequence == oldest) ++generated;
+      row.sequence == oldest ? scheduler.append(oldest, std::span(&token, 1)) : scheduler.remove(row.sequence);
+    }
+  }
+  EXPECT_TRUE(has_begun);
+  EXPECT_GT(debt_at_end, Scheduler::kPatience);
+  EXPECT_EQ(scheduler.preemptions(), 0);
+}
+
 // A token was chosen after the prompt's end already: computing it again must not choose another.
 TEST(Scheduler, TheEndOfAScoredPromptLeadsToOneTokenEvenIfComputedAgain) {
   PageCache cache({{0, 4}});

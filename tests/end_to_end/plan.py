@@ -13,8 +13,8 @@ program = Program(sys.argv[1])
 model = sys.argv[2]
 os.environ["BATCHWRIGHT_CACHE"] = str(program.path / "cache")
 BASE = ["--context-length", 512, "--kv-memory", "64MiB", "--max-batch", 8, "--max-batch-tokens", 96]
-KEYS = {"rows", "rows_bad", "prompt_tokens", "prompt_tokens_to_compute", "generated_tokens", "peak_memory_bytes",
-        "kv_memory_bytes", "seconds", "rows_per_hour", "multiply_adds", "limited_by", "advice"}
+KEYS = {"rows", "rows_done", "rows_bad", "prompt_tokens", "prompt_tokens_to_compute", "generated_tokens",
+        "peak_memory_bytes", "kv_memory_bytes", "seconds", "rows_per_hour", "multiply_adds", "limited_by", "advice"}
 common = "the game library of a free public license is for reading and writing files "
 
 
@@ -95,6 +95,24 @@ for output in ([], ["-o", program.path / "answers.jsonl"], ["-o", program.path /
 assert {path.name: path.read_bytes() for path in program.path.iterdir() if path.is_file()} == before
 done = program.call("run", job, "-m", model, *BASE)
 assert done.returncode == 2 and b"--output is required" in done.stderr, done.stderr
+
+# Of a job that is half done the plan is of what is left, with answers as long as they turned out to be.
+half = program.write("half.jsonl", [{"prompt": common + f"{i}", "max_tokens": 60} for i in range(100)])
+output = program.path / "half-answers.jsonl"
+done = program.call("run", half, "-m", model, *BASE, "-o", output, "--limit", 70, "--quiet")
+assert done.returncode == 0, done.stderr
+report = json.loads((program.path / "half-answers.jsonl.report.json").read_bytes())
+fresh, left = plan(half), plan(half, "-o", output)
+assert (fresh["rows"], fresh["rows_done"]) == (100, 0) and (left["rows"], left["rows_done"]) == (100, 70), left
+assert 0.2 < left["prompt_tokens"] / fresh["prompt_tokens"] < 0.4, (left, fresh)
+mean = report["generated_tokens"] / 70
+assert abs(left["generated_tokens"]["expected"] / (30 * mean) - 1) < 0.1, (left, report)
+assert abs(left["rows_per_hour"] * left["seconds"]["expected"] / 3600 / 30 - 1) < 1e-3, left
+program.write("half.jsonl", [{"prompt": common + f"{i}", "max_tokens": 60 + i // 50} for i in range(100)])
+assert plan(half, "-o", output)["rows_done"] == 50, "rows that changed are to be run"
+for option, done_rows in ("--restart", 0), ("--resume", 50), ("--overwrite", 0):
+    done = program.call("run", half, "-m", model, "--dry-run", "--json", *BASE, "-o", output, option)
+    assert json.loads(done.stdout)["rows_done"] == done_rows, (option, done)
 
 # The picture, and what it must not replace.
 chart = program.path / "plan.svg"

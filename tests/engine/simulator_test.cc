@@ -94,7 +94,10 @@ Truth run(Engine& engine, Job& job, bool by_prompt) {
   while (next < job.requests.size() || engine.active() > 0) {
     for (; next < job.requests.size() && engine.active() < kAhead; ++next) {
       Request& request = job.requests[next];
-      request.expected_tokens = by_prompt ? 0 : lengths.expected(job.rows[next].group, request.max_tokens);
+      request.expected_beyond = [&lengths, &request, group = job.rows[next].group](int generated) {
+        return lengths.expected(group, request.max_tokens, request.id, generated);
+      };
+      request.expected_tokens = by_prompt ? 0 : request.expected_beyond(0);
       engine.submit(request);
     }
     auto done = engine.step();

@@ -47,6 +47,7 @@ class FakeEngine : public Engine {
 
   void submit(Request request) override {
     stats_.prompt_tokens += static_cast<int64_t>(request.prompt.size()) * request.n;
+    expected_tokens.push_back(request.expected_tokens);
     requests_.push_back(std::move(request));
     ++submitted;
     largest_active = std::max(largest_active, active());
@@ -94,6 +95,7 @@ class FakeEngine : public Engine {
 
   int64_t largest_active = 0;
   int64_t submitted = 0;
+  std::vector<int> expected_tokens;  // of those submitted
   std::vector<CalibrationOptions> calibrations;
 
  private:
