@@ -1,6 +1,7 @@
 """The jobs of bench/jobs: each makes its rows, runs them, and says what came of it beside its marks.
 
-A kind has a name, `measure(bench)`, which gives raw runs, and `figures(raw)`, which needs nothing but these.
+A kind has a name, `measure(bench)`, which gives raw runs, and `figures(raw)`, which needs nothing but these. `cases(bench)`
+are the jobs that it runs, for bench/job_forecast.py.
 """
 
 import importlib.machinery
@@ -11,6 +12,7 @@ import pathlib
 import job_figures
 import job_rows
 import prefix_pages
+from job_forecast import Case
 from job_rows import Row, prompts
 from package_text import TextError, attention_shape
 
@@ -45,10 +47,19 @@ class Demo:
             line["body"] = {"messages": line["body"]["messages"], "temperature": 0, "max_tokens": self.ANSWER}
         return lines
 
-    def measure(self, bench):
+    def make(self, bench):
         path = bench.folder / f"{self.name}.jsonl"
         lines = self.lines(path, max(9, self.rows // bench.shrink))
         path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        return path, lines
+
+    def cases(self, bench):
+        if "tokenizer.chat_template" not in bench.metadata:
+            return []
+        return [Case(self.name, self.make(bench)[0], ends_freely=True)]
+
+    def measure(self, bench):
+        path, lines = self.make(bench)
         raw = {"ours": [], "theirs": [], "same_texts": []}
         for turn in range(bench.pairs):
             def ours():
@@ -80,6 +91,9 @@ class Demo:
 class Documents:
     name, about = "documents", "32 documents x 8 questions, shuffled, 32 tokens out"
 
+    def cases(self, bench):
+        return [Case(self.name, bench.write(self.name, job_rows.documents(bench.texts, bench.shrink)))]
+
     def measure(self, bench):
         rows = job_rows.documents(bench.texts, bench.shrink)
         path = bench.write(self.name, rows)
@@ -109,8 +123,12 @@ def saved_share(run, optimum):
 class Mixed:
     name, about = "mixed", "128 rows of 1,500 tokens in and 8 out, then 128 of 60 in and 256 out"
 
+    def cases(self, bench):
+        return [Case(self.name, bench.write(self.name, job_rows.mixed(bench.texts, bench.shrink)))]
+
     def measure(self, bench):
-        path = bench.write(self.name, job_rows.mixed(bench.texts, bench.shrink))
+        [case] = self.cases(bench)
+        path = case.path
         raw = {"planned": [], "in_file_order": []}
         for turn in range(bench.pairs):
             bench.in_turn(turn, lambda: raw["planned"].append(bench.jobs.run(path, trace=True)),
@@ -130,16 +148,24 @@ class SharedPrefix:
     name, about = "shared-prefix", "64 rows that begin alike, 16 tokens of their own, 33 out"
     OWN, ANSWER, ROWS = 16, 33, 64
 
+    def prefixes(self, bench):
+        return [prefix // bench.shrink for prefix in (1024, 4096, 16384)]
+
+    def case(self, bench, prefix):
+        rows = job_rows.one_prefix(bench.texts, prefix, self.ROWS, self.OWN, self.ANSWER)
+        name = f"{self.name}-{prefix}"
+        return Case(name, bench.write(name, rows), ("--context-length", prefix + self.OWN + self.ANSWER))
+
+    def cases(self, bench):
+        return [self.case(bench, prefix) for prefix in self.prefixes(bench)]
+
     def measure(self, bench):
         raw = {"shape": attention_shape(bench.metadata), "rows": self.ROWS, "prefixes": []}
-        for prefix in (1024, 4096, 16384):
-            prefix //= bench.shrink
-            rows = job_rows.one_prefix(bench.texts, prefix, self.ROWS, self.OWN, self.ANSWER)
-            path = bench.write(f"{self.name}-{prefix}", rows)
-            context = prefix + self.OWN + self.ANSWER
+        for prefix in self.prefixes(bench):
+            case = self.case(bench, prefix)
             entry = {"prefix": prefix, "runs": [], "fp32_fma": []}
             for _ in range(bench.pairs):
-                entry["runs"].append(bench.jobs.run(path, "--context-length", context, trace=True))
+                entry["runs"].append(bench.jobs.run(case.path, *case.options, trace=True))
                 entry["fp32_fma"].append(bench.jobs.bench("--prompt", 1, "--generate", 1, "--batch", 1)["fp32_fma"])
             entry["check"] = bench.verify()
             raw["prefixes"].append(entry)
@@ -160,17 +186,27 @@ class Scarce:
     """A quarter of the KV memory in which everything would find room: every beginning once, every row's own."""
     name, about = "scarce", "the documents, and a job of three levels, at a quarter of the KV memory"
 
-    def measure(self, bench):
-        raw = {"jobs": []}
+    def jobs(self, bench):
+        """Of each: name, rows, the memory that they would like, and a case with plenty and with little of it."""
         for name, rows in (("documents", job_rows.documents(bench.texts, bench.shrink)),
                            ("three levels", job_rows.three_levels(bench.texts, bench.shrink))):
             path = bench.write(f"{self.name}-{name.replace(' ', '-')}", rows)
             context = max(len(row.prompt) + row.answer for row in rows)
             pages = prefix_pages.pages_of_all(prompts(rows), rows[0].answer)
             likes = pages * bench.jobs.kv_bytes(prefix_pages.PAGE)
+            yield name, rows, likes, {
+                key: Case(f"{self.name}, {name}, {key}", path, ("--context-length", context, "--kv-memory", likes // share))
+                for key, share in (("plenty", 1), ("scarce", 4))}
+
+    def cases(self, bench):
+        return [case for *_, cases in self.jobs(bench) for case in cases.values()]
+
+    def measure(self, bench):
+        raw = {"jobs": []}
+        for name, rows, likes, cases in self.jobs(bench):
             entry = {"name": name, "optimum": prefix_pages.distinct_tokens(prompts(rows)), "kv_bytes_liked": likes}
-            for key, share in (("plenty", 1), ("scarce", 4)):
-                entry[key] = bench.jobs.run(path, "--context-length", context, "--kv-memory", likes // share)
+            for key, case in cases.items():
+                entry[key] = bench.jobs.run(case.path, *case.options)
                 entry[f"{key}_check"] = bench.verify()
             raw["jobs"].append(entry)
         return raw
@@ -193,31 +229,51 @@ class HalfMemory:
     name, about = "half-memory", "256 rows with answers of 24 to 1,024 tokens, at half of the KV memory that they would like"
     WAYS = ("past-future", "reserve", "prompt")
 
-    def measure(self, bench):
-        rows = job_rows.heavy_tail(bench.texts, bench.metadata["tokenizer.ggml.eos_token_id"], bench.shrink)
-        path = bench.write(self.name, rows)
-        context = max(len(row.prompt) + row.answer_max for row in rows)
+    def prepare(self, bench):
+        """The job whose lengths are known, which says what memory it would like, and the same with lengths that nobody
+        knows; `known` is what became of the first where there is plenty."""
+        rows = job_rows.heavy_tail(bench.texts, bench.shrink)
+        context = max(len(row.prompt) for row in rows) + job_rows.TAIL_MAX
         options = ("--context-length", context)
+        told = bench.write(f"{self.name}-told", rows)
         liked = bench.jobs.kv_bytes(context) * 64
-        plenty = bench.jobs.run(path, *options, "--kv-memory", liked, trace=True)
-        raw = {"plenty": plenty, "answers": sum(row.answer for row in rows), "ways": {way: [] for way in self.WAYS}}
+        known = bench.jobs.run(told, *options, "--kv-memory", liked, trace=True)
+        texts = {name: answer["text"] for name, answer in bench.jobs.answers().items()}
+        path = bench.write(self.name, job_rows.without_lengths(rows, texts))
         # A page of a row that alone is as long as the context fits in any case.
-        half = max(plenty["kv_bytes_held_max"] // 2, bench.jobs.kv_bytes(context + prefix_pages.PAGE))
+        half = max(known["kv_bytes_held_max"] // 2, bench.jobs.kv_bytes(context + prefix_pages.PAGE))
+        return {"told": told, "path": path, "options": options, "liked": liked, "half": half, "known": known}
+
+    def cases(self, bench):
+        job = self.prepare(bench)
+        return [Case(f"{self.name}, plenty", job["path"], job["options"], ends_freely=True),
+                Case(self.name, job["path"], (*job["options"], "--kv-memory", job["half"]), ends_freely=True)]
+
+    def measure(self, bench):
+        job = self.prepare(bench)
+        options = (*job["options"], "--kv-memory", job["half"])
+        raw = {"known": job["known"], "oracle": [], "ways": {way: [] for way in self.WAYS},
+               "plenty": bench.jobs.run(job["path"], *job["options"], "--kv-memory", job["liked"])}
         for turn in range(bench.pairs):
-            bench.in_turn(turn, *(lambda way=way: raw["ways"][way].append(
-                bench.jobs.run(path, *options, "--kv-memory", half, "--admission", way, out=f"{way}.jsonl"))
-                for way in self.WAYS))
-        bench.jobs.run(path, *options, "--kv-memory", half)
+            # Who reserves what each row really takes is told its length.
+            bench.in_turn(turn, lambda: raw["oracle"].append(
+                bench.jobs.run(job["told"], *options, "--admission", "reserve", out="oracle.jsonl")),
+                *(lambda way=way: raw["ways"][way].append(
+                    bench.jobs.run(job["path"], *options, "--admission", way, out=f"{way}.jsonl")) for way in self.WAYS))
+        bench.jobs.out = bench.folder / "past-future.jsonl"
         raw["check"] = bench.verify()
         return raw
 
     def figures(self, raw):
-        return [*job_figures.against_other_ways(raw["ways"], raw["plenty"]),
+        return [*job_figures.against_other_ways(raw["ways"], raw["oracle"], raw["known"]),
                 job_figures.paused_share([raw["plenty"]]), *job_figures.equal_alone(raw["check"])]
 
 
 class PlanMillion:
     name, about = "plan-1m", "planning 1,000,000 rows of 200 bytes"
+
+    def cases(self, bench):
+        return []  # nobody waits for its end
 
     def measure(self, bench):
         path = bench.folder / "million.jsonl"

@@ -4,22 +4,26 @@ import dataclasses
 import json
 import random
 
+TAIL_MAX = 1024
+STOP_BYTES_MAX = 1000
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     name: str
     prompt: tuple  # token ids
-    answer: int  # tokens out, exactly
-    answer_max: int = 0  # more than that: the row may answer so long, and nobody knows that it will not
-    end_token: int = 0  # by which it ends then
+    answer: int  # tokens out at most
+    stop: str = ""  # ends the answer before that
+    sampled: bool = False  # else the likeliest tokens
 
     def line(self):
-        body = {"prompt": list(self.prompt), "temperature": 0, "max_tokens": self.answer, "min_tokens": self.answer,
-                "ignore_eos": True}  # nothing but max_tokens ends the answer
-        if self.answer_max:
-            # The token that ends it, the likeliest from here on, is one of the answer's.
-            body |= {"max_tokens": self.answer_max, "min_tokens": self.answer - 1, "ignore_eos": False,
-                     "logit_bias": {str(self.end_token): 100}}
+        body = {"prompt": list(self.prompt), "temperature": 1 if self.sampled else 0, "max_tokens": self.answer, "ignore_eos": True}
+        if self.sampled:
+            body["frequency_penalty"] = 0.3  # fewer circles
+        else:
+            body["min_tokens"] = self.answer  # nothing but max_tokens ends the answer
+        if self.stop:
+            body["stop"] = [self.stop]
         return json.dumps({"custom_id": self.name, "method": "POST", "url": "/v1/completions", "body": body})
 
 
@@ -76,15 +80,30 @@ def mixed(texts, shrink=1):
     return long_in + long_out
 
 
-def heavy_tail(texts, end_token, shrink=1):
+def heavy_tail(texts, shrink=1):
     """256 rows of 48 to 96 tokens in, which answer in 24 tokens or more and rarely in many more (Pareto, 1.1), of at most
-    1,024: half of them in 45, one in ten in 195 or more. What they ask for is 1,024 each."""
+    TAIL_MAX: half of them in 45, one in ten in 195 or more. They say so: max_tokens is the length. Sampled, as the likeliest
+    tokens of a small model go in circles."""
     shape, words = generators("heavy tail")
     rows = []
     for index in range(max(16, 256 // shrink)):
         prompt = texts.draw(words, shape.randint(48, 96), begins=True)
-        rows.append(Row(f"row-{index}", tuple(prompt), min(1024, int(24 * shape.paretovariate(1.1))), 1024, end_token))
+        rows.append(Row(f"row-{index}", tuple(prompt), min(TAIL_MAX, int(24 * shape.paretovariate(1.1))), sampled=True))
     return rows
+
+
+def ending(text):
+    """The shortest end of a text that stands nowhere before in it, of what is whole characters and fits a stop string."""
+    text = text.split("\N{REPLACEMENT CHARACTER}")[0]
+    end = next((text[at:] for at in range(len(text) - 1, -1, -1) if text.find(text[at:]) == at), "")
+    # It went in circles: the answer ends somewhat sooner.
+    return end if len(end.encode()) <= STOP_BYTES_MAX else ending(text[:len(text) * 7 // 8])
+
+
+def without_lengths(rows, answers):
+    """The same rows with the same answers, the lengths of which nobody knows beforehand: `answers`, those that came of the
+    rows by name, end with a string that stops each, and all may be TAIL_MAX long."""
+    return [dataclasses.replace(row, answer=TAIL_MAX, stop=ending(answers[row.name])) for row in rows]
 
 
 def one_prefix(texts, prefix, count, own, answer):

@@ -11,7 +11,7 @@ from peers import OURS, RunError, call
 
 # Of the report, where the program writes it.
 REPORTED = ("rows_total", "rows_ok", "prompt_tokens", "prompt_tokens_computed", "prompt_tokens_distinct", "generated_tokens",
-            "seconds", "seconds_load", "kv_memory_bytes", "peak_memory_bytes", "limited_by", "steps", "mean_fill",
+            "seconds", "seconds_load", "kv_memory_bytes", "kv_touched_bytes", "peak_memory_bytes", "limited_by", "steps", "mean_fill",
             "preemptions", "cost_model_error")
 ANSWERS = "answers.jsonl"
 ATTENTION = ("attention", "attention finish")
@@ -40,6 +40,14 @@ def steps_of(events):
     return [{key: step[key] for key in ("kind", "seconds", "tokens", "attention")} for step in steps]
 
 
+def progress_of(lines):
+    """Of the progress that run --json prints, each time: seconds since the run began, rows ended, and seconds left (None:
+    not known yet)."""
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    return [{"seconds": event["seconds"], "rows": event["rows_ok"] + event["rows_failed"], "seconds_left": event["seconds_left"]}
+            for event in events if event.get("event") == "progress"]
+
+
 class Jobs:
     """`folder` is for the files of the runs. The answers of the last run without an `out` of its own stand there for
     answers() and verify()."""
@@ -56,18 +64,21 @@ class Jobs:
     def knows(self, option):
         return option + " " in self.options
 
-    def run(self, job, *options, out=ANSWERS, trace=False):
-        """With a trace where it is wanted and the program writes one."""
+    def run(self, job, *options, out=ANSWERS, trace=False, progress=False):
+        """With a trace where it is wanted and the program writes one, with what it said while it ran."""
         out = self.folder / out
         trace_file = self.folder / "trace.json"
         trace = trace and self.knows("--trace")
         options = [*options, *(["--trace", trace_file] if trace else [])]
         began = time.monotonic()
-        call([self.binary, "run", job, "-m", self.model, "-o", out, "--restart", "--quiet", *self.machine, *options])
+        said = call([self.binary, "run", job, "-m", self.model, "-o", out, "--restart", "--json" if progress else "--quiet",
+                     *self.machine, *options]).stderr
         wall = time.monotonic() - began
         report = json.loads(out.with_name(out.name + ".report.json").read_text(encoding="utf-8"))
         self.isa = report["isa"]
         run = {**read_report(report), "wall": wall}
+        if progress:
+            run["progress"] = progress_of(said.splitlines())
         if trace:
             events = json.loads(trace_file.read_text(encoding="utf-8"))
             events = events["traceEvents"] if isinstance(events, dict) else events
@@ -88,11 +99,11 @@ class Jobs:
         out = json.loads(call(command, accept=(0, 1)).stdout)
         return {"rows": out["rows_equal"] + out["rows_different"], "different": out["rows_different"]}
 
-    def plan(self, job):
-        """Seconds and memory of planning a job; None where the program cannot."""
+    def plan(self, job, *options):
+        """What the program says of a job, and seconds and memory of planning it; None where the program cannot."""
         if "\n  plan " not in call([self.binary, "--help"]).stdout:
             return None
-        command = [self.binary, "plan", job, "-m", self.model, "--json", *self.machine]
+        command = [self.binary, "plan", job, "-m", self.model, "--json", *self.machine, *options]
         began = time.monotonic()
         with subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as plan:
             out = plan.stdout.read()

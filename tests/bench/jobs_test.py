@@ -13,6 +13,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bench"))
 
+import job_forecast  # noqa: E402
 import job_figures  # noqa: E402
 import job_rows  # noqa: E402
 import job_runs  # noqa: E402
@@ -149,6 +150,19 @@ def rows():
     prefix = job_rows.one_prefix(source, 256, 5, 16, 9)
     check(prefix_pages.distinct_tokens(job_rows.prompts(prefix)) == 256 + 5 * 16 and len(prefix) == 5)
 
+    tail = job_rows.heavy_tail(source)
+    lengths = sorted(row.answer for row in tail)
+    check(len(tail) == 256 and lengths[0] >= 24 and 40 <= lengths[128] <= 50 and lengths[-1] == job_rows.TAIL_MAX, lengths)
+    body = json.loads(tail[0].line())["body"]
+    check(body["max_tokens"] == tail[0].answer and "min_tokens" not in body and body["temperature"] == 1, body)
+    # What ends a text stands nowhere before, and is as short as can be; half a character is none.
+    check([job_rows.ending(text) for text in ("abcab", "aab", "aaaa", "ab\N{REPLACEMENT CHARACTER}c", "")] == ["cab", "b", "aaaa", "b", ""])
+    check(job_rows.ending("a" * 1100) == "a" * 962)
+    hidden = job_rows.without_lengths(tail, {row.name: f"{row.name} and so on, and so on." for row in tail})
+    check(hidden[3].prompt == tail[3].prompt and {row.stop for row in hidden} == {"."})
+    body = json.loads(hidden[0].line())["body"]
+    check(body["max_tokens"] == job_rows.TAIL_MAX and body["stop"] == ["."] and "min_tokens" not in body, body)
+
     lines = list(job_rows.million_lines(50))
     check(lines == list(job_rows.million_lines(50)) and all(len(line.encode()) == 200 for line in lines), lines[:2])
     check(len({json.loads(line)["custom_id"] for line in lines}) == 50)
@@ -216,6 +230,45 @@ def figures():
     check(job_runs.read_report(complete) == {"rows_ok": 2, "rows_total": 2, "seconds": 1.5})
     refuses(RunError, job_runs.read_report, {**complete, "rows_ok": 1})
     refuses(RunError, job_runs.read_report, {**complete, "outcome": "interrupted"})
+
+
+def admissions():
+    run = lambda seconds, **more: {"rows_total": 64, "seconds": seconds, "preemptions": 0, "kv_memory_bytes": 2**20, **more}
+    ways = lambda ours: {"past-future": [run(ours)] * 2, "reserve": [run(30.0)] * 2, "prompt": [run(26.0)] * 2}
+    first = lambda ours, told: job_figures.against_other_ways(ways(ours), [run(told)] * 2, run(9.0, kv_bytes_held_max=2**21))[0]
+    check(first(20.0, 10.0).reached and first(20.0, 10.0).shown == "1.30; 0.50", first(20.0, 10.0))
+    check(first(25.0, 24.5).reached and not first(25.0, 24.0).reached)
+
+
+def forecasts():
+    progress = job_runs.progress_of([
+        "loading", '{"event":"error"}',
+        '{"event":"progress","seconds":1,"rows_ok":0,"rows_failed":0,"seconds_left":null}',
+        '{"event":"progress","seconds":2,"rows_ok":4,"rows_failed":1,"seconds_left":null}',
+        '{"event":"progress","seconds":3,"rows_ok":6,"rows_failed":0,"seconds_left":6}',
+        '{"event":"progress","seconds":7.5,"rows_ok":50,"rows_failed":0,"seconds_left":0.4}'])
+    check(progress[1] == {"seconds": 2, "rows": 5, "seconds_left": None} and len(progress) == 4, progress)
+    run = {"rows_total": 100, "seconds": 8.0, "progress": progress, "prompt_tokens_computed": 100, "generated_tokens": 40,
+           "peak_memory_bytes": 100 << 20, "kv_memory_bytes": 1000, "kv_touched_bytes": 900, "preemptions": 1, "cost_model_error": 0.04}
+    # 6 said where 5 were left; of the last half second nothing is said.
+    close(job_forecast.time_left_off(run, 0.05), 0.2)
+    check(job_forecast.time_left_off(run, 0.5) is None and job_forecast.time_left_off(run, 0.6) is None)
+    plan = {"prompt_tokens_to_compute": 110, "generated_tokens": {"low": 20, "expected": 50, "high": 60},
+            "seconds": {"low": 7.0, "expected": 9.0, "high": 10.0}, "peak_memory_bytes": 104 << 20, "kv_memory_bytes": 1000}
+
+    def found(ends_freely=True, limits_memory=False, **changed):
+        pairs = [{"plan": plan, "run": {**run, **changed, "seconds": seconds}} for seconds in (80.0, 8.0, 7.9)]
+        raw = {"ends_freely": ends_freely, "limits_memory": limits_memory, "pairs": pairs}
+        return {figure.measure: figure for figure in job_forecast.figures(raw)}
+    free, known = found(), found(ends_freely=False, limits_memory=True, kv_touched_bytes=1001, cost_model_error=0.05)
+    check(free["seconds"].shown == "9.0 (7.0 - 10.0) / 8.0, +12%" and free["seconds"].reached and not known["seconds"].reached, free)
+    check(free["answers' tokens"].shown == "50 (20 - 60) / 40" and known["answers' tokens"].shown == "50 / 40", free)
+    left = free["time left at 5%, 25%, 50%"]
+    check(left.shown == "+20%, -, -" and left.reached is False, left)
+    check(free["peak memory, MiB"].shown == "104 / 100, +4.0%" and free["peak memory, MiB"].reached is False, free)
+    check(free["KV bytes above the limit"].reached and known["KV bytes above the limit"].shown == "1" and not known["KV bytes above the limit"].reached)
+    check(free["cost model"].reached and not known["cost model"].reached)
+    check(free["rows paused"].reached is False and known["rows paused"].reached is None, free)
 
 
 FAKE_SERVER = """#!{python}
@@ -294,6 +347,17 @@ def planning():
     check([figure.reached for figure in figures] == [True, False] and figures[0].shown == "85.0", figures)
 
 
+def memory():
+    """The size of the process that starts ours is none of its memory."""
+    with tempfile.TemporaryDirectory(prefix="batchwright-test-") as name:
+        path = pathlib.Path(name) / "job.jsonl"
+        job_rows.write([job_rows.Row("row", (1, 2, 3), 2)], path)
+        peak = lambda: job_runs.Jobs(BINARY, MODEL, 1, "", name).run(path)["peak_memory_bytes"]
+        alone = peak()
+        block = bytearray(b"x") * (1 << 30)
+        check(peak() < alone + len(block) // 2, alone)
+
+
 def whole_program():
     """With the real program and a tiny model; the text is that of the machine's own packages."""
     with tempfile.TemporaryDirectory(prefix="batchwright-test-") as name:
@@ -315,13 +379,26 @@ def whole_program():
         raw["shrink"] = 1
         check("| 100% | yes |" in job_table.markdown(raw), job_table.markdown(raw))
 
+        # What is said beforehand: all but what copies of beginnings save is known.
+        command[command.index("--pairs"):] = ["--pairs", 1, "--forecast", "--job", "documents", "--json", out]
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+        check(done.returncode == 0, done.stderr)
+        raw = json.loads(out.read_text(encoding="utf-8"))
+        check(done.stdout.strip() == job_table.forecast(raw).strip() and "| documents | 16 |" in done.stdout, done.stdout)
+        [pair] = raw["forecasts"][0]["pairs"]
+        check(abs(job_forecast.off(pair["plan"]["prompt_tokens_to_compute"], pair["run"]["prompt_tokens_computed"])) < 0.05, pair)
+        check(pair["plan"]["generated_tokens"]["low"] == pair["run"]["generated_tokens"] == 16 * 32, pair)
+
 
 pages()
 texts()
 rows()
 steps()
 figures()
+admissions()
+forecasts()
 server()
 planning()
+memory()
 whole_program()
 print("jobs are what they should be, pages are counted right, traces, reports, plans and answers are read")
