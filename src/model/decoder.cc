@@ -492,6 +492,12 @@ GemmArgs Decoder::product_args(const Stage& stage, const Product& product, int64
   return args;
 }
 
+// Few rows have wider tiles, so that the weights of each matrix are read in long runs.
+int64_t Decoder::tile_columns() const {
+  constexpr int64_t kWidest = 8;
+  return kTileColumns * std::clamp<int64_t>(std::min<int64_t>(max_rows_, kActivationRows) / rows_now_, 1, kWidest);
+}
+
 // Both products of a tile of columns, and their activation while they are in the cache.
 void Decoder::run_gate_up(const Stage& stage, int /*round*/, int64_t item, int worker) {
   Worker& own = workers_[static_cast<size_t>(worker)];
@@ -499,8 +505,9 @@ void Decoder::run_gate_up(const Stage& stage, int /*round*/, int64_t item, int w
   const int64_t begin_panel = stage.item_begins[static_cast<size_t>(item)];
   const int64_t end_panel = stage.item_begins[static_cast<size_t>(item) + 1];
   const int64_t width = std::min<int64_t>(shape_.feed_forward, end_panel * kPanelColumns);
-  for (int64_t column = begin_panel * kPanelColumns; column < width; column += kTileColumns) {
-    const int64_t columns = std::min(kTileColumns, width - column);
+  const int64_t tile = tile_columns();
+  for (int64_t column = begin_panel * kPanelColumns; column < width; column += tile) {
+    const int64_t columns = std::min(tile, width - column);
     float* gate = own.tile.data();
     float* up = gate + rows_now_ * columns;
     for (const auto& [product, out] : {std::pair(&stage.products[0], gate), std::pair(&stage.products[1], up)}) {

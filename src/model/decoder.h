@@ -148,6 +148,7 @@ class Decoder final : public Model {
   int64_t rows_of(const Stage& stage) const;
 
   int64_t rows_per_item() const;
+  int64_t tile_columns() const;
   int64_t row_items(const Stage& stage, int round) const;
   Rows rows_of_item(int64_t item) const;
   int64_t product_items(const Stage& stage, int round) const;
