@@ -4,6 +4,7 @@
 #include <iterator>
 #include <variant>
 
+#include "base/status_macros.h"
 #include "engine/answer_work.h"
 #include "schedule/answer_lengths.h"
 
@@ -15,14 +16,14 @@ void FinishedRows::record(const RowRecord& row) {
   if (rows_.size() > kRowsMax) rows_.pop_front();
 }
 
-std::vector<FinishedAnswer> FinishedRows::answers(const RowFile& rows, const RowIndex& index,
-                                                  const ProtocolContext& context) const {
+Result<std::vector<FinishedAnswer>> FinishedRows::answers(const RowFile& rows, const RowIndex& index,
+                                                          const ProtocolContext& context) const {
   std::vector<FinishedAnswer> answers;
   size_t bytes = 0;
   for (auto finished = rows_.rbegin(); finished != rows_.rend() && bytes < kBytesMax; ++finished) {
     bytes += index[finished->row].length;
-    const auto fed = feed_row(rows, index, finished->row, context);
-    const auto* const prepared = fed.ok() ? std::get_if<PreparedRequest>(&fed->outcome) : nullptr;
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const FedRow fed, feed_row(rows, index, finished->row, context));
+    const auto* const prepared = std::get_if<PreparedRequest>(&fed.outcome);
     if (prepared == nullptr || prepared->request.n < 1) continue;
     const Request& request = prepared->request;
     const auto choices = static_cast<uint32_t>(request.n);

@@ -28,8 +28,9 @@ class FinishedRows {
   void clear() { rows_.clear(); }
 
   // Reads these rows again for what the journal does not say, the last ones first, within both limits. In the order in
-  // which they ended. A row that can't be read or is wrong says nothing.
-  std::vector<FinishedAnswer> answers(const RowFile& rows, const RowIndex& index, const ProtocolContext& context) const;
+  // which they ended. Errors are those of reading; a row that is wrong says nothing.
+  Result<std::vector<FinishedAnswer>> answers(const RowFile& rows, const RowIndex& index,
+                                              const ProtocolContext& context) const;
 
  private:
   struct Finished {

@@ -25,7 +25,7 @@ class FinishedAnswersTest : public JobFixture {
   }
   RowFile row_file() const { return {*file_, *format_, "job.jsonl"}; }
   std::vector<FinishedAnswer> answers() const {
-    return finished_.answers(row_file(), index_, {encoder_, 1000, "model", options_.defaults, options_.limits});
+    return *finished_.answers(row_file(), index_, {encoder_, 1000, "model", options_.defaults, options_.limits});
   }
   void finish(uint32_t row, uint32_t generated, ResultKind kind = ResultKind::kAnswer) {
     RowRecord record;

@@ -81,15 +81,17 @@ Status Job::run_rows(Engine& engine, const PromptEncoder& encoder, const ResultF
                      const JournalSummary& before, JobOutput& output, JobObserver* observer, JobReport& report) {
   const ProtocolContext context{encoder, engine.options().context_length, shown_model_name(engine.model()),
                                 options_.defaults, options_.limits};
-  ResultWriter writer(output, encoder, format, options_.sync_seconds, kRowsToWrite);
   const RowFile rows = row_file();
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<FinishedAnswer> finished,
+                               finished_rows_.answers(rows, index_, context));
+  ResultWriter writer(output, encoder, format, options_.sync_seconds, kRowsToWrite);
   RowPlannerOptions planning = planner_options();
   planning.neighbours = engine.options().max_batch;
   RowPlanner planner(files_, rows, index_, is_wanted_, context, planning);
   RowFeeder feeder(planner, rows, index_, context, kRowsAhead);
   StepLoop loop(engine, feeder, writer, environment_, observer, {rows_total(), before.rows[0], before.rows[1]},
                 options_.admission);
-  loop.learn(finished_rows_.answers(rows, index_, context));
+  loop.learn(finished);
   Status status = loop.run();
   // A failed write goes first: it is why the loop stopped.
   if (Status written = writer.close(); !written.ok()) status = std::move(written);

@@ -179,11 +179,11 @@ Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabu
   }
   if (stop.stop_requested()) return interrupted("stopped on request");
   for (int64_t row = 0; row < rows_wanted_; ++row) {
-    if (!looker.has_seen(row)) return why_not_read(file, index_, row, context);
+    if (!is_done_[static_cast<size_t>(row)] && !looker.has_seen(row)) return why_not_read(file, index_, row, context);
   }
   job.rows_total = rows_wanted_;
   job.rows_done = rows_done_;
-  job.finished_answers = finished_rows_.answers(file, index_, context);
+  BATCHWRIGHT_ASSIGN_OR_RETURN(job.finished_answers, finished_rows_.answers(file, index_, context));
   job.rows_bad = looker.bad_rows();
   job.bad_rows = looker.take_bad_rows();
   // Those that run, and those that ended just now.

@@ -18,11 +18,10 @@ constexpr double kUnknownOwn = 0.3;
 // counts are the last eight seconds or so.
 constexpr double kMovesCommon = 0.0025;
 constexpr double kMovesOwn = 0.0015;
-// Of a second of steps; of the first ones, which take longer as memory is used for the first time. A step that is
-// further off than so many deviations of all is believed less.
-constexpr double kNoise = 0.02;
-constexpr double kWarmUpNoise = 0.05;
+// The first steps take longer, as memory is used for the first time, by more or less: they tell the kinds not apart.
 constexpr double kWarmUpSeconds = 2;
+// Of a second of steps. A step that is further off than so many deviations of all is believed less.
+constexpr double kNoise = 0.02;
 constexpr double kOutlier = 3;
 
 double square(double x) { return x * x; }
@@ -102,11 +101,13 @@ void StepSpeed::record(const StepTokens& step, double seconds) {
   if (!knows_) begin(seconds / (part.prompt + part.decode), kModelCommon, kUnknownOwn);
   let_pass(seconds);
   recorded_ += seconds;
-  const double noise = recorded_ < kWarmUpSeconds ? kWarmUpNoise : kNoise;
+  const double prompt_own = recorded_ < kWarmUpSeconds ? 0 : prompt_variance_ - covariance_;
+  const double decode_own = recorded_ < kWarmUpSeconds ? 0 : decode_variance_ - covariance_;
+  const double common = covariance_ * (part.prompt + part.decode);
+  const double to_prompt = common + prompt_own * part.prompt;
+  const double to_decode = common + decode_own * part.decode;
   const double error = seconds - factor_.prompt * part.prompt - factor_.decode * part.decode;
-  const double to_prompt = prompt_variance_ * part.prompt + covariance_ * part.decode;
-  const double to_decode = covariance_ * part.prompt + decode_variance_ * part.decode;
-  const double variance = part.prompt * to_prompt + part.decode * to_decode + square(noise) * seconds;
+  const double variance = part.prompt * to_prompt + part.decode * to_decode + square(kNoise) * seconds;
   const double believed = std::max(variance, square(error / kOutlier));
   factor_.prompt = std::max(factor_.prompt + to_prompt / believed * error, factor_.prompt / 2);
   factor_.decode = std::max(factor_.decode + to_decode / believed * error, factor_.decode / 2);

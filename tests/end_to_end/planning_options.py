@@ -18,7 +18,7 @@ cache = program.path / "cache"
 os.environ["BATCHWRIGHT_CACHE"] = str(cache)
 SHAPE = ["--context-length", 512, "--max-batch", 8]
 BASE = [*SHAPE, "--kv-memory", "64MiB"]
-KEYS = ["rows", "rows_bad", "prompt_tokens", "prompt_tokens_to_compute", "generated_tokens", "peak_memory_bytes",
+KEYS = ["rows", "rows_done", "rows_bad", "prompt_tokens", "prompt_tokens_to_compute", "generated_tokens", "peak_memory_bytes",
         "kv_memory_bytes", "seconds", "rows_per_hour", "multiply_adds", "limited_by", "advice"]
 words = "the game library of a free public license is for reading and writing files "
 

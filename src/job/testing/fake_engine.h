@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "batchwright/engine.h"
+#include "text/vocabulary.h"
 
 namespace batchwright {
 
@@ -40,7 +41,7 @@ class FakeEngine : public Engine {
 
   const ModelInfo& model() const override { return info_; }
   const EngineOptions& options() const override { return options_; }
-  const Vocabulary& vocabulary() const override { std::abort(); }
+  const Vocabulary& vocabulary() const override { return *vocabulary_; }
   const Tokenizer& tokenizer() const override { std::abort(); }
 
   std::vector<TokenId> tokenize(std::string_view /*text*/, bool /*trusted*/) const override { std::abort(); }
@@ -130,6 +131,17 @@ class FakeEngine : public Engine {
     return completion;
   }
 
+  static std::shared_ptr<const Vocabulary> two_tokens() {
+    VocabularyData data;
+    data.kind = VocabularyKind::kSpm;
+    data.tokens = {"<unk>", "</s>"};
+    data.scores = {0, 0};
+    data.types = {static_cast<int32_t>(TokenType::kUnknown), static_cast<int32_t>(TokenType::kControl)};
+    data.eos = 1;
+    return *Vocabulary::create(data);
+  }
+
+  std::shared_ptr<const Vocabulary> vocabulary_ = two_tokens();
   ModelInfo info_;
   EngineOptions options_;
   EngineStats stats_;
