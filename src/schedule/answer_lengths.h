@@ -63,7 +63,7 @@ class LengthSample {
 class AnswerLengths {
  public:
   static constexpr int kPrior = 256;
-  static constexpr size_t kEnough = 64;
+  static constexpr size_t kEnough = 16;
   static constexpr size_t kGroupsMax = 64;
 
   void record(uint32_t group, int tokens);
