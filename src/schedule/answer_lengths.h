@@ -62,7 +62,7 @@ class LengthSample {
 // longest time give way. Not thread-safe.
 class AnswerLengths {
  public:
-  static constexpr int kPrior = 256;
+  static constexpr int kPrior = 128;
   static constexpr size_t kEnough = 16;
   static constexpr size_t kGroupsMax = 64;
 
