@@ -100,7 +100,8 @@ TEST(LengthPrior, WhatEarlierRowsSaidTakesItsPlace) {
   AnswerLengths learnt;
   SplitMix64 random(5);
   for (int i = 0; i < 400; ++i) learnt.record(9, 20 + static_cast<int>(random.below(21)));
-  for (int i = 0; i < 20; ++i) learnt.record(10, 5);
+  constexpr int kFew = static_cast<int>(AnswerLengths::kEnough) - 1;
+  for (int i = 0; i < kFew; ++i) learnt.record(10, 5);
   const LengthPrior prior(&learnt);
   const AnswerBounds known{1, 1000, false, 9};
   EXPECT_NEAR(mean_tokens(prior, known, kExpected, 1000), 30, 0.5);
@@ -108,14 +109,14 @@ TEST(LengthPrior, WhatEarlierRowsSaidTakesItsPlace) {
   EXPECT_NEAR(mean_tokens(prior, known, kLow, 1000), 29.6, 0.5);
   EXPECT_NEAR(mean_tokens(prior, known, kHigh, 1000), 30.4, 0.5);
   EXPECT_LT(mean_tokens(prior, known, kLow, 1000), mean_tokens(prior, known, kHigh, 1000));
-  // Twenty are no news of a group: of it all of them tell.
+  // So few are no news of a group: of it all of them tell.
   const AnswerBounds unknown{1, 1000, false, 10};
-  EXPECT_NEAR(mean_tokens(prior, unknown, kExpected, 1000), (400 * 30 + 20 * 5) / 420.0, 0.5);
+  EXPECT_NEAR(mean_tokens(prior, unknown, kExpected, 1000), (400 * 30 + kFew * 5) / (400.0 + kFew), 0.5);
   const AnswerBounds label{2, 7, true, 10};
   EXPECT_EQ(mean_tokens(prior, label, kExpected, 100), mean_tokens(LengthPrior(), label, kExpected, 100));
-  // And sixty of all none of anything.
+  // And as few of all none of anything.
   AnswerLengths few;
-  for (int i = 0; i < 60; ++i) few.record(9, 5);
+  for (int i = 0; i < kFew; ++i) few.record(9, 5);
   EXPECT_EQ(mean_tokens(LengthPrior(&few), known, kExpected, 100), mean_tokens(LengthPrior(), known, kExpected, 100));
 }
 
