@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "job/testing/job_fixture.h"
+#include "schedule/answer_lengths.h"
 
 namespace batchwright {
 namespace {
@@ -91,10 +92,10 @@ TEST_F(JobResumeTest, OrderedOutputIsThatOfAnUndisturbedRun) {
 
 TEST_F(JobResumeTest, LengthsOfAnswersAreKnownFromRowsThatAreDone) {
   std::string content;
-  for (int i = 0; i < 300; ++i) content += fmt::format("{{\"prompt\":\"text {}\",\"max_tokens\":100}}\n", i);
+  for (int i = 0; i < 1000; ++i) content += fmt::format("{{\"prompt\":\"text {}\",\"max_tokens\":100}}\n", i);
   files_.write("job.jsonl", content);
-  ASSERT_FALSE(run_for(40).status.ok());
-  ASSERT_GE(read_journal(files_, "out.jsonl.journal", nullptr)->rows_done(), 64);
+  ASSERT_FALSE(run_for(150).status.ok());
+  ASSERT_GE(read_journal(files_, "out.jsonl.journal", nullptr)->rows_done(), AnswerLengths::kEnough);
   ASSERT_TRUE(run().status.ok());
   // An answer is the prompt and a number. Without knowing that, the first would be expected to have 100 tokens.
   ASSERT_FALSE(engine_.expected_tokens.empty());
