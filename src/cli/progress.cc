@@ -22,6 +22,11 @@ constexpr double kEventSeconds = 1;
 // What takes no longer before the rows run is not worth a word.
 constexpr double kFirstSeconds = 1;
 
+double seconds_between(ProgressStyle style) {
+  if (style == ProgressStyle::kBar) return kBarSeconds;
+  return style == ProgressStyle::kLines ? kLineSeconds : kEventSeconds;
+}
+
 int terminal_width() {
   winsize size{};
   if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
@@ -165,9 +170,7 @@ void StagePrinter::at(const std::string& what, int64_t rows, int64_t rows_total)
   } else {
     begin(fmt::format("{}: {}/{}", what, rows, rows_total));
   }
-  next_seconds_ = now + (style_ == ProgressStyle::kBar     ? kBarSeconds
-                         : style_ == ProgressStyle::kLines ? kLineSeconds
-                                                           : kEventSeconds);
+  next_seconds_ = now + seconds_between(style_);
 }
 
 void StagePrinter::finish() {
@@ -191,17 +194,15 @@ void ProgressPrinter::progressed(const JobProgress& progress) {
     case ProgressStyle::kBar:
       fmt::print(stderr, "\r\x1b[K{}", progress_line(progress, memory_bytes_(), terminal_width()));
       bar_shown_ = true;
-      next_seconds_ = progress.seconds + kBarSeconds;
       break;
     case ProgressStyle::kLines:
       fmt::print(stderr, "{}\n", progress_line(progress, memory_bytes_(), 0));
-      next_seconds_ = progress.seconds + kLineSeconds;
       break;
     case ProgressStyle::kJson:
       fmt::print(stderr, "{}\n", progress_event(progress, memory_bytes_()));
-      next_seconds_ = progress.seconds + kEventSeconds;
       break;
   }
+  next_seconds_ = progress.seconds + seconds_between(style_);
   std::fflush(stderr);
 }
 

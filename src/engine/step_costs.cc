@@ -63,18 +63,20 @@ double StepCosts::check(double predicted, double seconds) {
 
 // Where a file can't be written or removed now, the next job comes to the same question.
 void StepCosts::follow() {
+  const bool is_wrong = check_.is_in_doubt();
+  if (!is_wrong && check_.seconds() < next_write_) return;
   const auto files = posix_file_system();
   const CalibrationStore store(*files, kept_.folder);
-  if (check_.is_in_doubt()) {
+  if (is_wrong) {
     // The next job measures anew.
     (void)store.remove(kept_.key);
     kept_ = {};
-  } else if (check_.seconds() >= next_write_) {
-    next_write_ = 2 * check_.seconds();
-    CostModel now = *model_;
-    now.factor = check_.followed(now.factor);
-    (void)store.save(kept_.key, now);
+    return;
   }
+  next_write_ = 2 * check_.seconds();
+  CostModel now = *model_;
+  now.factor = check_.followed(now.factor);
+  (void)store.save(kept_.key, now);
 }
 
 std::vector<StageStats> StepCosts::stage_stats(const Model& model) const {

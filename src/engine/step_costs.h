@@ -41,6 +41,7 @@ class StepCosts {
  private:
   Status learn(Model& model, PageCache& cache, const std::string& key, const CalibrationLimits& limits,
                const CalibrationOptions& options);
+  void follow();
 
   // What was kept is written anew after so many seconds of steps, then each time they have doubled.
   static constexpr double kFirstWriteSeconds = 1;
@@ -51,8 +52,6 @@ class StepCosts {
   };
 
   std::optional<CostModel> model_;
-  void follow();
-
   Kept kept_;  // empty where the model is not kept
   double next_write_ = kFirstWriteSeconds;
   bool decides_ = false;
