@@ -4,7 +4,7 @@ import dataclasses
 import json
 import random
 
-TAIL_MAX = 1024
+TAIL_MAX = 512
 STOP_BYTES_MAX = 1000
 
 
@@ -81,12 +81,12 @@ def mixed(texts, shrink=1):
 
 
 def heavy_tail(texts, shrink=1):
-    """256 rows of 48 to 96 tokens in, which answer in 24 tokens or more and rarely in many more (Pareto, 1.1), of at most
+    """512 rows of 48 to 96 tokens in, which answer in 24 tokens or more and rarely in many more (Pareto, 1.1), of at most
     TAIL_MAX: half of them in 45, one in ten in 195 or more. They say so: max_tokens is the length. Sampled, as the likeliest
     tokens of a small model go in circles."""
     shape, words = generators("heavy tail")
     rows = []
-    for index in range(max(16, 256 // shrink)):
+    for index in range(max(16, 512 // shrink)):
         prompt = texts.draw(words, shape.randint(48, 96), begins=True)
         rows.append(Row(f"row-{index}", tuple(prompt), min(TAIL_MAX, int(24 * shape.paretovariate(1.1))), sampled=True))
     return rows

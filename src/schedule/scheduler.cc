@@ -99,7 +99,7 @@ const Step& Scheduler::plan() {
   preempted_.clear();
   for (Sequence* s : running_) s->run = -1;
   for (Sequence* s : running_) s->held_back = false;
-  if (!is_plenty()) {
+  if (!is_plenty(nullptr)) {
     release_leaving();
     hold_back();
   }
@@ -132,40 +132,37 @@ void Scheduler::count_debt() {
 
 // Memory
 
-// Of a windowed class each sequence counts with the most that it ever holds between steps; long prompts need more while
-// a chunk of them is computed, all together no more than a step's rows.
-bool Scheduler::fits_windows(const Sequence* candidate) const {
+int Scheduler::most_blocks(int page_class) const {
+  const int window = cache_.spec(page_class).window;
+  return window == 0 ? kAllBlocks : blocks_for(window) + 1;
+}
+
+// Between steps a sequence holds a window's pages; while a chunk of a long prompt is computed it needs those of the
+// chunk besides, all together no more than a step's rows.
+int64_t Scheduler::chunk_pages(const Sequence* candidate, int page_class) const {
+  const int most = most_blocks(page_class);
+  int64_t pages = 0;
+  const auto count = [&](const Sequence& s) {
+    if (s.remaining() > 1) pages += std::max(0, blocks_for(s.size()) - most);
+  };
+  for (const Sequence* s : running_) count(*s);
+  if (candidate != nullptr) count(*candidate);
+  return std::min<int64_t>(pages, blocks_for(options_.max_batch_tokens));
+}
+
+// Whether there is room for all that run to have all their pages alone at once, those that left keeping theirs: then
+// nothing has to be counted closely.
+bool Scheduler::is_plenty(const Sequence* candidate) const {
   for (int c = 0; c < cache_.classes(); ++c) {
-    const int window = cache_.spec(c).window;
-    if (window == 0) continue;
-    const int most = blocks_for(window) + 1;
-    int64_t held = 0;
-    int64_t chunks = 0;
-    const auto count = [&](const Sequence& s) {
-      held += std::min(blocks_for(s.size() + s.growth()), most);
-      if (s.remaining() > 1) chunks += std::max(0, blocks_for(s.size()) - most);
-    };
+    const int most = most_blocks(c);
+    int64_t pages = chunk_pages(candidate, c) + (c == full_class_ ? cache_.awaited() : 0);
+    const auto count = [&](const Sequence& s) { pages += std::min(blocks_for(s.size() + s.growth()), most); };
     for (const Sequence* s : running_) count(*s);
     if (candidate != nullptr) count(*candidate);
-    if (held + std::min<int64_t>(chunks, blocks_for(options_.max_batch_tokens)) > cache_.spec(c).pages) return false;
+    for (const auto& s : leaving_) pages += std::min(s->table.blocks(), most);
+    if (pages > cache_.spec(c).pages) return false;
   }
   return true;
-}
-
-// Whether there is room for pages_unshared(): then nothing has to be counted closely.
-bool Scheduler::is_plenty() const {
-  for (int c = 0; c < cache_.classes(); ++c) {
-    if (cache_.spec(c).window > 0 && 2 * cache_.held(c) > cache_.spec(c).pages) return false;
-  }
-  return full_class_ < 0 || pages_unshared() <= cache_.spec(full_class_).pages;
-}
-
-// That would be held if all that run had all their pages alone, those that left keeping theirs.
-int64_t Scheduler::pages_unshared() const {
-  int64_t pages = cache_.awaited();
-  for (const Sequence* s : running_) pages += blocks_for(s->size() + s->growth());
-  for (const auto& s : leaving_) pages += s->table.blocks();
-  return pages;
 }
 
 // Whether those that run, the candidate among them, will end within memory.
@@ -177,17 +174,14 @@ bool Scheduler::fits(Sequence* candidate, int lead) {
 }
 
 bool Scheduler::fits_now(Sequence* candidate, int lead) {
-  if (full_class_ < 0) return true;
-  // Enough for each to have all its pages alone needs no closer look.
-  const int64_t own = candidate != nullptr ? blocks_for(candidate->size() + candidate->growth()) : 0;
-  return pages_unshared() + own <= cache_.spec(full_class_).pages || peak_fits(candidate, {}, lead);
+  return is_plenty(candidate) || peak_fits(candidate, {}, lead);
 }
 
 // The same once those of `stepped` have generated a token.
 bool Scheduler::peak_fits(Sequence* candidate, std::span<Sequence* const> stepped, int lead) {
   for (Sequence* s : stepped) s->steps = true;
   // Pages that outlive their sequences are shared: counted once.
-  int64_t kept_pages = cache_.held(full_class_) + cache_.awaited();
+  int64_t kept_pages = full_class_ < 0 ? 0 : cache_.held(full_class_) + cache_.awaited();
   by_growth_.clear();
   const auto count = [&](Sequence& s) {
     // What a candidate has not taken yet it finds with others, which hold it already.
@@ -203,7 +197,15 @@ bool Scheduler::peak_fits(Sequence* candidate, std::span<Sequence* const> steppe
   std::sort(by_growth_.begin(), by_growth_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   future_.clear();
   for (const auto& [key, sequence] : by_growth_) future_.push_back(sequence);
-  return kept_pages + future_peak_pages(future_, lead) <= cache_.spec(full_class_).pages;
+  if (full_class_ >= 0 && kept_pages + future_peak_pages(future_, lead) > cache_.spec(full_class_).pages) return false;
+  // Windows move on: each sequence counts with all its pages of them, shared or not.
+  for (FutureSequence& s : future_) s.kept = 0;
+  for (int c = 0; c < cache_.classes(); ++c) {
+    if (c == full_class_) continue;
+    const int64_t peak = future_peak_pages(future_, lead, most_blocks(c));
+    if (chunk_pages(candidate, c) + peak > cache_.spec(c).pages) return false;
+  }
+  return true;
 }
 
 // Where not all that run may go on together and still end for certain, those with the least before them do.
@@ -339,7 +341,6 @@ int Scheduler::prefix_limit(const Sequence& s) const {
 // False where the candidate cannot fit even if all that it finds in the tree costs nothing: found out without taking
 // it.
 bool Scheduler::may_fit(Sequence& candidate) {
-  if (!fits_windows(&candidate)) return false;
   candidate.found =
       options_.share_prefixes ? cache_.adoptable(candidate.table, candidate.tokens, prefix_limit(candidate)) : 0;
   return fits(&candidate, 1);
@@ -382,7 +383,7 @@ bool Scheduler::copy_beginning(Sequence& s) {
   const int last = from < 0 ? s.size() - 1 : std::min(s.size() - 1, from);
   const int most = std::min(last - s.computed, kPagePositions - 1);
   // Who waits lets others go before it, which plans of scarce memory do not reckon with.
-  if (most < kCopiedMin || !is_plenty()) return false;
+  if (most < kCopiedMin || !is_plenty(nullptr)) return false;
   const Sequence* source = nullptr;
   int positions = 0;
   int coming = 0;

@@ -149,9 +149,9 @@ class Scheduler {
   void start(Sequence& s);
   int common_tokens(const Sequence& s, const Sequence& other, int most) const;
   bool copy_beginning(Sequence& s);
-  bool fits_windows(const Sequence* candidate) const;
-  bool is_plenty() const;
-  int64_t pages_unshared() const;
+  int most_blocks(int page_class) const;
+  int64_t chunk_pages(const Sequence* candidate, int page_class) const;
+  bool is_plenty(const Sequence* candidate) const;
   bool fits(Sequence* candidate, int lead);
   bool fits_now(Sequence* candidate, int lead);
   void release_leaving();

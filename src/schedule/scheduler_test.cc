@@ -253,8 +253,8 @@ void step(Scheduler& scheduler) {
 }
 
 // Three pages at the end of each; but the second begins when the first is nearly there.
-TEST(Scheduler, AdmitsByThePeakToCome) {
-  PageCache cache({{0, 5}});
+void admits_by_the_peak_to_come(const std::vector<PageClassSpec>& classes) {
+  PageCache cache(classes);
   Scheduler scheduler({}, cache);
   const int64_t first = scheduler.add(spec_of(1, 10, 150));
   scheduler.add(spec_of(2, 10, 150));
@@ -270,6 +270,10 @@ TEST(Scheduler, AdmitsByThePeakToCome) {
   for (; steps < 150 + 32; ++steps) step(scheduler);
   EXPECT_EQ(scheduler.preemptions(), 0);
 }
+
+TEST(Scheduler, AdmitsByThePeakToCome) { admits_by_the_peak_to_come({{0, 5}}); }
+TEST(Scheduler, AdmitsByThePeakToComeInAWindow) { admits_by_the_peak_to_come({{0, 100}, {256, 5}}); }
+TEST(Scheduler, AdmitsByThePeakToComeWhereAllIsWindows) { admits_by_the_peak_to_come({{256, 5}}); }
 
 TEST(Scheduler, WhatIsAwaitedCountsAsTakenWhileAnythingRuns) {
   PageCache cache({{0, 6}});

@@ -152,7 +152,7 @@ def rows():
 
     tail = job_rows.heavy_tail(source)
     lengths = sorted(row.answer for row in tail)
-    check(len(tail) == 256 and lengths[0] >= 24 and 40 <= lengths[128] <= 50 and lengths[-1] == job_rows.TAIL_MAX, lengths)
+    check(len(tail) == 512 and lengths[0] >= 24 and 40 <= lengths[256] <= 50 and lengths[-1] == job_rows.TAIL_MAX, lengths)
     body = json.loads(tail[0].line())["body"]
     check(body["max_tokens"] == tail[0].answer and "min_tokens" not in body and body["temperature"] == 1, body)
     # What ends a text stands nowhere before, and is as short as can be; half a character is none.
