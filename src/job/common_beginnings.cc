@@ -36,6 +36,13 @@ class PartingFinder {
   uint32_t nodes_ = 0;
 };
 
+// With which both begin.
+uint32_t common_tokens(std::span<const TokenId> a, std::span<const TokenId> b) {
+  const auto parted =
+      std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(std::min(a.size(), b.size())), b.begin());
+  return static_cast<uint32_t>(parted.first - a.begin());
+}
+
 // What was found, and how much of it was handed out.
 struct Pool {
   std::vector<uint32_t> found;
@@ -46,16 +53,16 @@ struct Pool {
 
 class Sample {
  public:
-  Sample(std::span<SimulatedRow> rows, const CommonBeginningsOptions& options,
-         const std::function<std::vector<TokenId>(size_t)>& prompt)
-      : rows_(rows), neighbours_(static_cast<size_t>(std::max(1, options.neighbours))), prompt_(prompt) {
+  Sample(std::span<uint32_t> common, const CommonBeginningsOptions& options, const OrderedPrompts& prompts)
+      : common_(common), neighbours_(static_cast<size_t>(std::max(1, options.neighbours))), prompts_(prompts) {
     const size_t length = std::max(2 * neighbours_, options.sample_rows / kStretchesMax);
     const size_t count = std::max<size_t>(2, options.sample_rows / length);
-    if (rows.size() <= options.sample_rows || rows.size() <= length * count) {
-      stretches_.push_back({0, rows.size()});
+    const size_t rows = common.size();
+    if (rows <= options.sample_rows || rows <= length * count) {
+      stretches_.push_back({0, rows});
       return;
     }
-    for (size_t k = 0; k < count; ++k) stretches_.push_back({k * (rows.size() - length) / (count - 1), length});
+    for (size_t k = 0; k < count; ++k) stretches_.push_back({k * (rows - length) / (count - 1), length});
   }
 
   // Two passes over the rows: what is under which node is not kept.
@@ -81,12 +88,13 @@ class Sample {
   void for_each_shared(Visit visit) {
     PartingFinder finder;
     current_ = 0;
-    for (size_t i = 0; i < rows_.size(); ++i) {
-      if (!rows_[i].is_shared) continue;
-      const uint32_t pages = rows_[i].common_tokens;
+    for (size_t i = 0; i < common_.size(); ++i) {
+      const uint32_t tokens = prompts_.tokens(i);
+      if (tokens == 0) continue;
+      const uint32_t pages = common_[i];
       extra_ = 0;
       visit(i, finder.next(pages));
-      rows_[i].common_tokens = std::min(pages + extra_, rows_[i].prompt_tokens);
+      common_[i] = std::min(pages + extra_, tokens);
     }
   }
 
@@ -99,12 +107,12 @@ class Sample {
   }
 
   void look(size_t i, Parting parting) {
-    std::vector<TokenId> prompt = prompt_(i);
+    std::vector<TokenId> prompt = prompts_.prompt(i);
     const bool is_judged = stretches_[current_].begin == 0 || i >= stretches_[current_].begin + neighbours_;
     if (is_judged) {
-      uint32_t most = rows_[i].common_tokens;
+      uint32_t most = common_[i];
       for (const std::vector<TokenId>& other : before_) most = std::max(most, common_tokens(prompt, other));
-      const uint32_t extra = most - rows_[i].common_tokens;
+      const uint32_t extra = most - common_[i];
       looked_.emplace(i, extra);
       if (i > 0) {
         nodes_[parting.node].found.push_back(extra);
@@ -117,9 +125,9 @@ class Sample {
 
   Pool& depth(uint32_t depth) { return depths_[depth]; }
 
-  std::span<SimulatedRow> rows_;
+  std::span<uint32_t> common_;
   const size_t neighbours_;
-  const std::function<std::vector<TokenId>(size_t)>& prompt_;
+  const OrderedPrompts& prompts_;
   std::vector<Stretch> stretches_;
   size_t current_ = 0;
   uint32_t extra_ = 0;  // of the row that is visited
@@ -131,15 +139,9 @@ class Sample {
 
 }  // namespace
 
-uint32_t common_tokens(std::span<const TokenId> a, std::span<const TokenId> b) {
-  const auto parted =
-      std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(std::min(a.size(), b.size())), b.begin());
-  return static_cast<uint32_t>(parted.first - a.begin());
-}
-
-void refine_common_tokens(std::span<SimulatedRow> rows, const CommonBeginningsOptions& options,
-                          const std::function<std::vector<TokenId>(size_t)>& prompt) {
-  if (!rows.empty()) Sample(rows, options, prompt).refine();
+void refine_common_tokens(std::span<uint32_t> common_tokens, const CommonBeginningsOptions& options,
+                          const OrderedPrompts& prompts) {
+  if (!common_tokens.empty()) Sample(common_tokens, options, prompts).refine();
 }
 
 }  // namespace batchwright

@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "step/step.h"
+
 namespace batchwright {
 namespace {
 
@@ -18,23 +20,23 @@ std::vector<TokenId> prompt_of(int group, int shared, int row) {
 }
 
 struct Job {
-  std::vector<SimulatedRow> rows;
+  std::vector<uint32_t> common;
+  std::vector<uint32_t> tokens;
   std::vector<std::vector<TokenId>> prompts;
   size_t looked_at = 0;
 
-  void add(std::vector<TokenId> prompt, int common) {
-    SimulatedRow row;
-    row.prompt_tokens = static_cast<uint32_t>(prompt.size());
-    row.common_tokens = static_cast<uint32_t>(common);
-    rows.push_back(row);
+  void add(std::vector<TokenId> prompt, int common_tokens) {
+    common.push_back(static_cast<uint32_t>(common_tokens));
+    tokens.push_back(static_cast<uint32_t>(prompt.size()));
     prompts.push_back(std::move(prompt));
   }
 
   void refine(size_t sample_rows) {
-    refine_common_tokens(rows, {4, sample_rows}, [&](size_t i) {
+    const auto prompt = [this](size_t i) {
       ++looked_at;
       return prompts[i];
-    });
+    };
+    refine_common_tokens(common, {4, sample_rows}, {[this](size_t i) { return tokens[i]; }, prompt});
   }
 };
 
@@ -53,9 +55,9 @@ TEST(CommonBeginnings, OfFewRowsAllAreLookedAt) {
   Job job = groups_of(20);
   job.refine(60);
   EXPECT_EQ(job.looked_at, 60U);
-  for (size_t i = 0; i < job.rows.size(); ++i) {
+  for (size_t i = 0; i < job.common.size(); ++i) {
     const auto group = static_cast<uint32_t>(i / 20);
-    EXPECT_EQ(job.rows[i].common_tokens, i % 20 == 0 ? 0 : kPage + 5 + 20 * group) << i;
+    EXPECT_EQ(job.common[i], i % 20 == 0 ? 0 : kPage + 5 + 20 * group) << i;
   }
 }
 
@@ -64,9 +66,9 @@ TEST(CommonBeginnings, OfManyWhatIsFoundUnderANodeStandsForTheOthers) {
   job.refine(160);
   EXPECT_LE(job.looked_at, 160U);
   EXPECT_GE(job.looked_at, 80U);
-  for (size_t i = 0; i < job.rows.size(); ++i) {
+  for (size_t i = 0; i < job.common.size(); ++i) {
     const auto group = static_cast<uint32_t>(i / 1000);
-    EXPECT_EQ(job.rows[i].common_tokens, i % 1000 == 0 ? 0 : kPage + 5 + 20 * group) << i;
+    EXPECT_EQ(job.common[i], i % 1000 == 0 ? 0 : kPage + 5 + 20 * group) << i;
   }
 }
 
@@ -78,12 +80,12 @@ TEST(CommonBeginnings, AnyOfTheRowsJustBeforeWillDo) {
     prompt.push_back(100 + i);
     job.add(prompt, 0);
   }
-  job.rows[5].is_shared = false;
+  job.tokens[5] = 0;
   job.refine(100);
   EXPECT_EQ(job.looked_at, 11U);
-  EXPECT_EQ(job.rows[1].common_tokens, 0U);
-  EXPECT_EQ(job.rows[5].common_tokens, 0U);
-  for (const size_t i : {2U, 3U, 4U, 6U, 7U, 11U}) EXPECT_EQ(job.rows[i].common_tokens, 20U) << i;
+  EXPECT_EQ(job.common[1], 0U);
+  EXPECT_EQ(job.common[5], 0U);
+  for (const size_t i : {2U, 3U, 4U, 6U, 7U, 11U}) EXPECT_EQ(job.common[i], 20U) << i;
 }
 
 TEST(CommonBeginnings, NothingToLookAt) {
@@ -93,7 +95,7 @@ TEST(CommonBeginnings, NothingToLookAt) {
   Job gone = groups_of(3);
   for (std::vector<TokenId>& prompt : gone.prompts) prompt.clear();
   gone.refine(100);
-  EXPECT_EQ(gone.rows[1].common_tokens, static_cast<uint32_t>(kPage));
+  EXPECT_EQ(gone.common[1], static_cast<uint32_t>(kPage));
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 
 #include "base/out_of_memory.h"
 #include "base/status_macros.h"
-#include "job/common_beginnings.h"
 #include "job/input_file.h"
 #include "job/job_files.h"
 #include "job/row_outlook.h"
@@ -19,11 +18,6 @@
 
 namespace batchwright {
 namespace {
-
-// Of rows that are tokenised twice, to see what neighbours have in common.
-constexpr size_t kSampleBytesMax = size_t{16} << 20;
-constexpr size_t kSampleRowsMax = 4096;
-constexpr size_t kSampleRowsMin = 256;
 
 // Takes rows as they come from the planner's threads.
 class Looker {
@@ -77,14 +71,6 @@ class Looker {
   std::map<int64_t, BadRow> bad_;  // the first, by row
 };
 
-std::vector<TokenId> prompt_of(const RowFile& rows, const RowIndex& index, int64_t row,
-                               const ProtocolContext& context) {
-  auto fed = feed_row(rows, index, row, context);
-  if (!fed.ok()) return {};
-  auto* const prepared = std::get_if<PreparedRequest>(&fed->outcome);
-  return prepared != nullptr ? std::move(prepared->request.prompt) : std::vector<TokenId>();
-}
-
 // What kept the planner from reading a row, which it leaves for later then.
 Status why_not_read(const RowFile& rows, const RowIndex& index, int64_t row, const ProtocolContext& context) {
   const auto fed = feed_row(rows, index, row, context);
@@ -127,15 +113,6 @@ Status JobSurvey::read_done_rows() {
   return {};
 }
 
-uint32_t JobSurvey::sample_rows() const {
-  size_t bytes = 0;
-  for (int64_t row = 0; row < rows_wanted_; ++row) {
-    if (index_[row].length != RowEntry::kTooLong) bytes += index_[row].length;
-  }
-  const size_t mean = bytes / static_cast<size_t>(std::max<int64_t>(1, rows_wanted_)) + 1;
-  return static_cast<uint32_t>(std::clamp(kSampleBytesMax / mean, kSampleRowsMin, kSampleRowsMax));
-}
-
 Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabulary& vocabulary,
                                     const SurveyOptions& options) const {
   const RowFile file = row_file();
@@ -148,6 +125,7 @@ Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabu
   RowPlannerOptions planning;
   planning.threads = options.threads;
   planning.file_order = options_.file_order;
+  planning.neighbours = options.max_batch;
   std::atomic<int64_t> looked_at{0};
   planning.look = [&, own_thread = std::this_thread::get_id()](const FedRow& fed) {
     if (stop_requested_ && stop_requested_()) stop.request_stop();
@@ -156,25 +134,20 @@ Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabu
     if (options.progressed && std::this_thread::get_id() == own_thread) options.progressed(count);
   };
   SurveyedJob job;
-  std::vector<int64_t> numbers;
-  const auto add = [&](int64_t row, uint32_t common_tokens, uint32_t reused_tokens) {
-    job.rows.push_back(looker.row(row));
-    job.rows.back().common_tokens = common_tokens;
-    job.rows.back().reused_tokens = reused_tokens;
-    job.ends_freely.push_back(looker.ends_freely(row));
-    job.prompt_tokens += int64_t{job.rows.back().prompt_tokens} * job.rows.back().choices;
-    numbers.push_back(row);
+  const auto add = [&](const PlannedRow& planned) {
+    SimulatedRow& row = job.rows.emplace_back(looker.row(planned.row));
+    row.common_tokens = planned.common_tokens;
+    // Below 0: what later rows begin with is not known; nothing is given back early.
+    row.reused_tokens = planned.reused_tokens < 0 ? UINT32_MAX : static_cast<uint32_t>(planned.reused_tokens);
+    job.ends_freely.push_back(looker.ends_freely(planned.row));
+    job.prompt_tokens += int64_t{row.prompt_tokens} * row.choices;
   };
   RowPlanner planner(files_, file, index_, is_wanted, context, planning);
   while (true) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<PlannedRow> window, planner.next(stop.get_token()));
     if (window.empty()) break;
-    uint32_t common = 0;
     for (const PlannedRow& planned : window) {
-      // Below 0: what later rows begin with is not known; nothing is given back early.
-      const auto reused = static_cast<uint32_t>(std::max(0, planned.reused_tokens));
-      if (looker.is_good(planned.row)) add(planned.row, common, planned.reused_tokens < 0 ? UINT32_MAX : reused);
-      common = reused;
+      if (looker.is_good(planned.row)) add(planned);
     }
   }
   if (stop.stop_requested()) return interrupted("stopped on request");
@@ -186,9 +159,6 @@ Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabu
   BATCHWRIGHT_ASSIGN_OR_RETURN(job.finished_answers, finished_rows_.answers(file, index_, context));
   job.rows_bad = looker.bad_rows();
   job.bad_rows = looker.take_bad_rows();
-  // Those that run, and those that ended just now.
-  refine_common_tokens(job.rows, {options.max_batch, sample_rows()},
-                       [&](size_t i) { return prompt_of(file, index_, numbers[i], context); });
   return job;
 }
 

@@ -72,7 +72,6 @@ class JobSurvey {
 
   RowFile row_file() const { return {*input_, *format_, input_name_}; }
   Status read_done_rows();
-  uint32_t sample_rows() const;
 
   FileSystem& files_;
   const JobOptions options_;

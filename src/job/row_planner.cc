@@ -20,9 +20,11 @@ constexpr size_t kTextBytesMax = size_t{16} << 20;
 // Of answers that nothing but the context bounds: enough to tell long ones from short ones.
 constexpr int kAnswerTokensMost = 1024;
 
-// Windows of which the prompts are kept until the order is known: to so many rows, and tokens of all.
-constexpr size_t kKeptRowsMax = 4096;
-constexpr size_t kKeptTokensMax = size_t{4} << 20;
+// Rows of a window of which the prompts are compared with their neighbours', and the tokens of all of these. The
+// prompts of windows of no more are kept until the order is known; of others some are tokenised again then.
+constexpr size_t kComparedRowsMax = 4096;
+constexpr size_t kComparedRowsMin = 256;
+constexpr size_t kComparedTokensMax = size_t{4} << 20;
 
 uint32_t expected_answer_tokens(const Request& request) {
   const int tokens = std::min(request.max_tokens, kAnswerTokensMost);
@@ -47,14 +49,14 @@ std::vector<WorkSegment> keep_work(const SavedPlan& plan, Keep keep) {
   return kept;
 }
 
-// Prompts of a small window, by number of row.
+// Prompts of a small window, by number of row; none of a larger one.
 class KeptPrompts {
  public:
-  explicit KeptPrompts(size_t rows) : keeps_(rows <= kKeptRowsMax) {}
+  explicit KeptPrompts(size_t rows) : keeps_(rows <= kComparedRowsMax) {}
 
   void add(std::vector<TokenId> prompt) {
     tokens_ += prompt.size();
-    if (tokens_ > kKeptTokensMax) keeps_ = false;
+    if (tokens_ > kComparedTokensMax) keeps_ = false;
     if (keeps_) {
       prompts_.push_back(std::move(prompt));
     } else {
@@ -62,16 +64,12 @@ class KeptPrompts {
     }
   }
 
-  // The most tokens with which the row at `place` of the order begins like one of the `neighbours` before it; 0 where
-  // they are not kept.
-  uint32_t common_with_neighbours(const std::vector<OrderedRow>& order, size_t place, int neighbours) const {
-    if (!keeps_) return 0;
-    uint32_t most = 0;
-    const size_t first = place - std::min(place, static_cast<size_t>(neighbours));
-    for (size_t i = first; i < place; ++i) {
-      most = std::max(most, common_tokens(prompts_[order[i].row], prompts_[order[place].row]));
-    }
-    return most;
+  bool keeps() const { return keeps_; }
+  std::vector<TokenId> take(size_t row) { return std::move(prompts_[row]); }
+  // Of how many rows as long as these the prompts are compared: of all that are kept.
+  size_t compared_rows(size_t rows) const {
+    const size_t mean = tokens_ / std::max<size_t>(1, rows) + 1;
+    return keeps_ ? rows : std::clamp(kComparedTokensMax / mean, kComparedRowsMin, kComparedRowsMax);
   }
 
  private:
@@ -79,6 +77,26 @@ class KeptPrompts {
   size_t tokens_ = 0;
   std::vector<std::vector<TokenId>> prompts_;
 };
+
+// An order as it runs; of each row, with how many tokens one before it begins alike.
+std::vector<PlannedRow> planned_rows(const std::vector<OrderedRow>& order, const std::vector<uint32_t>& common_tokens) {
+  std::vector<PlannedRow> planned;
+  planned.reserve(order.size());
+  for (size_t place = 0; place < order.size(); ++place) {
+    const auto reused = static_cast<int>(order[place].reused_pages) * kPagePositions;
+    planned.push_back({order[place].row, reused, common_tokens[place]});
+  }
+  return planned;
+}
+
+// Of each row, the whole pages with which the one before it begins as well.
+std::vector<uint32_t> common_pages(const std::vector<OrderedRow>& order) {
+  std::vector<uint32_t> tokens(order.size(), 0);
+  for (size_t place = 1; place < order.size(); ++place) {
+    tokens[place] = order[place - 1].reused_pages * kPagePositions;
+  }
+  return tokens;
+}
 
 }  // namespace
 
@@ -98,6 +116,44 @@ struct RowPlanner::Prepared {
   }
 };
 
+// The rows of a window that are wanted, in the order in which they stand in the file.
+struct RowPlanner::Window {
+  struct Answers {
+    uint32_t choices;
+    uint32_t tokens_max;
+  };
+
+  Window(std::vector<uint32_t> numbers, bool needs_tree)
+      : rows(std::move(numbers)), has_tree(needs_tree), prompts(rows.size()) {
+    work.reserve(rows.size());
+    answers.reserve(rows.size());
+    is_shared.reserve(rows.size());
+  }
+
+  void add(Prepared row) {
+    if (has_tree) tree.add(row.is_shared ? std::span(row.prompt) : std::span<const TokenId>());
+    work.push_back(row.work);
+    answers.push_back({row.choices, row.answer_tokens_max});
+    is_shared.push_back(row.is_shared && row.choices > 0);
+    own_tokens += row.own_tokens();
+    prompts.add(row.is_shared ? std::move(row.prompt) : std::vector<TokenId>());
+  }
+
+  std::vector<uint32_t> rows;  // by number in the file
+  bool has_tree;
+  PrefixTreeBuilder tree;
+  std::vector<RowWork> work;
+  std::vector<Answers> answers;
+  std::vector<bool> is_shared;
+  int64_t own_tokens = 0;
+  KeptPrompts prompts;
+};
+
+struct RowPlanner::Plan {
+  SavedPlan saved;
+  std::vector<uint32_t> common_tokens;  // of each row of its order
+};
+
 RowPlanner::RowPlanner(FileSystem& files, const RowFile& rows, const RowIndex& index,
                        const std::vector<bool>& is_wanted, const ProtocolContext& context, RowPlannerOptions options)
     : files_(files),
@@ -111,23 +167,26 @@ Result<std::vector<PlannedRow>> RowPlanner::next(const std::stop_token& stop) {
   std::vector<PlannedRow> planned;
   while (planned.empty() && next_row_ < index_.size()) {
     const int64_t begin = std::exchange(next_row_, std::min(index_.size(), next_row_ + options_.window_rows));
-    if (options_.file_order) {
-      if (options_.look) BATCHWRIGHT_RETURN_IF_ERROR(look_at(wanted_rows(begin, next_row_), stop));
-      for (int64_t row = begin; row < next_row_; ++row) {
-        if (is_wanted_[static_cast<size_t>(row)]) planned.push_back({row, -1});
-      }
-      continue;
-    }
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const std::vector<OrderedRow> order, order_window(begin, next_row_, stop));
-    planned.reserve(order.size());
-    for (const OrderedRow& row : order) {
-      planned.push_back({row.row, static_cast<int>(row.reused_pages) * kPagePositions});
-    }
+    BATCHWRIGHT_ASSIGN_OR_RETURN(
+        planned, options_.file_order ? keep_file_order(begin, next_row_, stop) : order_window(begin, next_row_, stop));
   }
   return planned;
 }
 
-Result<std::vector<OrderedRow>> RowPlanner::order_window(int64_t begin, int64_t end, const std::stop_token& stop) {
+Result<std::vector<PlannedRow>> RowPlanner::keep_file_order(int64_t begin, int64_t end, const std::stop_token& stop) {
+  std::vector<PlannedRow> planned;
+  for (const uint32_t row : wanted_rows(begin, end)) planned.push_back({row, -1, 0});
+  if (!options_.look) return planned;
+  BATCHWRIGHT_ASSIGN_OR_RETURN(Window window, read_window(begin, end, stop));
+  std::vector<OrderedRow> order;
+  order.reserve(planned.size());
+  for (uint32_t row = 0; row < planned.size(); ++row) order.push_back({row, 0});
+  const std::vector<uint32_t> common = common_with_neighbours(window, order);
+  for (size_t i = 0; i < planned.size(); ++i) planned[i].common_tokens = common[i];
+  return planned;
+}
+
+Result<std::vector<PlannedRow>> RowPlanner::order_window(int64_t begin, int64_t end, const std::stop_token& stop) {
   if (!std::exchange(has_looked_, true) && !options_.path.empty()) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(saved_, load_plan(files_, options_.path, options_.key));
   }
@@ -137,9 +196,11 @@ Result<std::vector<OrderedRow>> RowPlanner::order_window(int64_t begin, int64_t 
     prompt_tokens_distinct_ = plan.prompt_tokens_distinct;
     rows_planned_ += end - begin;
     add_work(keep_work(plan, is_wanted));
-    return keep_rows(plan.order, is_wanted);
+    const std::vector<OrderedRow> order = keep_rows(plan.order, is_wanted);
+    return planned_rows(order, common_pages(order));
   }
-  BATCHWRIGHT_ASSIGN_OR_RETURN(SavedPlan plan, make_plan(begin, end, stop));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(Plan made, make_plan(begin, end, stop));
+  SavedPlan& plan = made.saved;
   add_work(plan.work);
   // A few rows of a window before the saved one, which counts them.
   const bool is_leftover = saved_ && saved_->first_row > begin;
@@ -150,7 +211,7 @@ Result<std::vector<OrderedRow>> RowPlanner::order_window(int64_t begin, int64_t 
       BATCHWRIGHT_RETURN_IF_ERROR(save_plan(files_, options_.path, options_.key, plan));
     }
   }
-  return std::move(plan.order);
+  return planned_rows(plan.order, made.common_tokens);
 }
 
 bool RowPlanner::covers_wanted(const SavedPlan& plan) const {
@@ -168,56 +229,54 @@ std::vector<uint32_t> RowPlanner::wanted_rows(int64_t begin, int64_t end) const 
   return rows;
 }
 
-Status RowPlanner::look_at(const std::vector<uint32_t>& rows, const std::stop_token& stop) {
+Result<RowPlanner::Window> RowPlanner::read_window(int64_t begin, int64_t end, const std::stop_token& stop) {
+  Window window(wanted_rows(begin, end), !options_.file_order);
   std::vector<Prepared> batch;
-  for (size_t next = 0; next < rows.size(); next += batch.size()) {
-    BATCHWRIGHT_RETURN_IF_ERROR(prepare(rows, next, stop, batch));
+  for (size_t next = 0; next < window.rows.size(); next += batch.size()) {
+    BATCHWRIGHT_RETURN_IF_ERROR(prepare(window.rows, next, stop, batch));
+    for (Prepared& row : batch) window.add(std::move(row));
   }
-  return {};
+  return window;
 }
 
-Result<SavedPlan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::stop_token& stop) {
-  SavedPlan plan;
-  plan.first_row = begin;
-  plan.end_row = end;
-  const std::vector<uint32_t> rows = wanted_rows(begin, end);
-  PrefixTreeBuilder builder;
-  std::vector<RowWork> work;
-  work.reserve(rows.size());
-  struct Answers {
-    uint32_t choices;
-    uint32_t tokens_max;
-  };
-  std::vector<Answers> answers;
-  answers.reserve(rows.size());
-  KeptPrompts prompts(rows.size());
-  std::vector<Prepared> batch;
-  for (size_t next = 0; next < rows.size(); next += batch.size()) {
-    BATCHWRIGHT_RETURN_IF_ERROR(prepare(rows, next, stop, batch));
-    for (Prepared& row : batch) {
-      builder.add(row.is_shared ? std::span(row.prompt) : std::span<const TokenId>());
-      work.push_back(row.work);
-      answers.push_back({row.choices, row.answer_tokens_max});
-      plan.prompt_tokens_distinct += row.own_tokens();
-      prompts.add(row.is_shared ? std::move(row.prompt) : std::vector<TokenId>());
-    }
+Result<RowPlanner::Plan> RowPlanner::make_plan(int64_t begin, int64_t end, const std::stop_token& stop) {
+  BATCHWRIGHT_ASSIGN_OR_RETURN(Window window, read_window(begin, end, stop));
+  Plan plan;
+  SavedPlan& saved = plan.saved;
+  saved.first_row = begin;
+  saved.end_row = end;
+  {
+    const PrefixTree tree = window.tree.build();
+    saved.prompt_tokens_distinct = window.own_tokens + tree.distinct_pages * kPagePositions;
+    saved.order = order_rows(tree, window.work);
   }
-  const PrefixTree tree = builder.build();
-  plan.prompt_tokens_distinct += tree.distinct_pages * kPagePositions;
-  plan.order = order_rows(tree, work);
+  plan.common_tokens = common_with_neighbours(window, saved.order);
   WorkAhead ahead;
-  uint32_t reused_before = 0;
-  for (size_t place = 0; place < plan.order.size(); ++place) {
-    const OrderedRow& row = plan.order[place];
-    const auto [choices, tokens_max] = answers[row.row];
-    const uint32_t common =
-        std::max(reused_before, prompts.common_with_neighbours(plan.order, place, options_.neighbours));
-    ahead.add(choices == 0 ? RowLoad() : row_load(work[row.row].prompt_tokens, common, choices, tokens_max));
-    reused_before = row.reused_pages * kPagePositions;
+  for (size_t place = 0; place < saved.order.size(); ++place) {
+    const uint32_t row = saved.order[place].row;
+    const auto [choices, tokens_max] = window.answers[row];
+    const uint32_t prompt_tokens = window.work[row].prompt_tokens;
+    ahead.add(choices == 0 ? RowLoad() : row_load(prompt_tokens, plan.common_tokens[place], choices, tokens_max));
   }
-  for (OrderedRow& row : plan.order) row.row = rows[row.row];
-  plan.work = ahead.segments();
+  saved.work = ahead.segments();
+  for (OrderedRow& row : saved.order) row.row = window.rows[row.row];
   return plan;
+}
+
+// `order` has the rows by number in the window, of which the prompts are spent.
+std::vector<uint32_t> RowPlanner::common_with_neighbours(Window& window, const std::vector<OrderedRow>& order) const {
+  std::vector<uint32_t> common = common_pages(order);
+  const auto shared_tokens = [&](size_t place) {
+    const uint32_t row = order[place].row;
+    return window.is_shared[row] ? window.work[row].prompt_tokens : 0;
+  };
+  const auto prompt = [&](size_t place) {
+    const uint32_t row = order[place].row;
+    return window.prompts.keeps() ? window.prompts.take(row) : prompt_of(window.rows[row]);
+  };
+  refine_common_tokens(common, {options_.neighbours, window.prompts.compared_rows(order.size())},
+                       {shared_tokens, prompt});
+  return common;
 }
 
 void RowPlanner::add_work(const std::vector<WorkSegment>& work) {
@@ -257,6 +316,12 @@ void RowPlanner::prepare_row(int64_t row, Prepared& out) const {
   out.answer_tokens_max = static_cast<uint32_t>(answer_tokens_max(request, context_.context_length));
   out.is_shared = !request.prompt_logprobs;
   out.prompt = std::move(request.prompt);
+}
+
+std::vector<TokenId> RowPlanner::prompt_of(int64_t row) const {
+  auto fed = feed_row(rows_, index_, row, context_);
+  auto* const prepared = fed.ok() ? std::get_if<PreparedRequest>(&fed->outcome) : nullptr;
+  return prepared != nullptr ? std::move(prepared->request.prompt) : std::vector<TokenId>();
 }
 
 // Each thread takes every so many-th row: neighbours are often alike in length.

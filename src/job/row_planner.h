@@ -24,7 +24,7 @@ struct RowPlannerOptions {
   std::string path;  // where the order is kept; empty: nowhere
   Hash128 key;       // of what it follows from
   int threads = 1;
-  bool file_order = false;  // the rows run as they stand in the file, and none is tokenised twice but for `look`
+  bool file_order = false;  // the rows run as they stand in the file, and none is tokenised before but for `look`
   // Rows that may run at once: with any of so many before it a row may have its beginning in common.
   int neighbours = 64;
   // Rows that are ordered together. Larger jobs run window by window.
@@ -36,10 +36,13 @@ struct RowPlannerOptions {
 struct PlannedRow {
   int64_t row = 0;
   int reused_tokens = -1;  // Request::reused_tokens
+  // Leading tokens with which one of the neighbours before it begins as well, as refine_common_tokens() has them; of an
+  // order that an earlier run saved whole pages alone, and 0 of rows that were not looked at.
+  uint32_t common_tokens = 0;
 };
 
 // Takes the rows that are wanted, window by window. What it holds of a window's rows is 48 bytes each while it is made,
-// 8 afterwards.
+// 16 afterwards.
 class RowPlanner {
  public:
   // All arguments must outlive the planner.
@@ -56,17 +59,22 @@ class RowPlanner {
   int64_t rows_planned() const { return rows_planned_; }
   int64_t prompt_tokens_distinct() const { return prompt_tokens_distinct_; }
   // Any thread. What the rows of all windows until now have before them, in their order; less, where a plan of an
-  // earlier run does not say. What begins like a row before it is not computed: of windows of few rows to the token, of
-  // others in whole pages.
+  // earlier run does not say. What begins like a row before it (PlannedRow::common_tokens) is not computed.
   std::vector<WorkSegment> work() const;
 
  private:
   struct Prepared;
-  Result<std::vector<OrderedRow>> order_window(int64_t begin, int64_t end, const std::stop_token& stop);
+  struct Window;
+  struct Plan;
+  Result<std::vector<PlannedRow>> order_window(int64_t begin, int64_t end, const std::stop_token& stop);
+  Result<std::vector<PlannedRow>> keep_file_order(int64_t begin, int64_t end, const std::stop_token& stop);
   std::vector<uint32_t> wanted_rows(int64_t begin, int64_t end) const;
-  Status look_at(const std::vector<uint32_t>& rows, const std::stop_token& stop);
-  Result<SavedPlan> make_plan(int64_t begin, int64_t end, const std::stop_token& stop);
+  Result<Window> read_window(int64_t begin, int64_t end, const std::stop_token& stop);
+  Result<Plan> make_plan(int64_t begin, int64_t end, const std::stop_token& stop);
+  std::vector<uint32_t> common_with_neighbours(Window& window, const std::vector<OrderedRow>& order) const;
   void prepare_row(int64_t row, Prepared& out) const;
+  // Empty where there is none any more.
+  std::vector<TokenId> prompt_of(int64_t row) const;
   // As many of the rows, from this one on, as are held at a time.
   Status prepare(const std::vector<uint32_t>& rows, size_t begin, const std::stop_token& stop,
                  std::vector<Prepared>& out);

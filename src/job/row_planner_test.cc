@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <numeric>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/memory_file_system.h"
@@ -188,6 +191,83 @@ TEST_F(RowPlannerTest, TheFilesOrderWhereItIsAskedFor) {
   EXPECT_EQ((*window)[1].row, 1);
   EXPECT_EQ((*window)[1].reused_tokens, -1);
   EXPECT_FALSE(files_.has("x.plan"));
+}
+
+// Each begins with 130 tokens of one of three groups, and goes on with its own.
+std::string prompt_of_group(int64_t row) {
+  const int64_t group = row % 3;
+  return std::string(130, static_cast<char>('a' + group)) + fmt::format("{:06}", row);
+}
+
+TEST_F(RowPlannerTest, WhatNeighboursHaveInCommonIsKnownToTheTokenWithoutReadingARowAgain) {
+  std::vector<std::string> bodies;
+  for (int i = 0; i < 30; ++i) bodies.push_back(row(prompt_of_group(i)));
+  bodies[4] = "no row";
+  write(bodies);
+  for (const bool file_order : {false, true}) {
+    SCOPED_TRACE(file_order);
+    std::atomic<int> reads{0};
+    files_.set_fault([&](const std::string& name, const std::string& path) {
+      if (name == "read" && path == "job.jsonl") ++reads;
+      return Status();
+    });
+    RowPlannerOptions options;
+    options.file_order = file_order;
+    options.look = [](const FedRow&) {};
+    const auto window = planner(options)->next({});
+    files_.set_fault({});
+    ASSERT_TRUE(window.ok()) << window.status().message();
+    ASSERT_EQ(window->size(), 30U);
+    EXPECT_EQ(reads, 30);
+    std::map<int64_t, int> rows_of_group;
+    bool is_any_before = false;
+    for (const PlannedRow& planned : *window) {
+      // A token before all prompts, the group's, and the zeros that numbers begin with.
+      uint32_t least = 0;
+      uint32_t most = 0;
+      if (planned.row != 4) {
+        const bool is_first = rows_of_group[planned.row % 3]++ == 0;
+        if (std::exchange(is_any_before, true)) least = most = 1;
+        if (!is_first) std::tie(least, most) = std::pair(1 + 130 + 4, 1 + 130 + 5);
+      }
+      EXPECT_GE(planned.common_tokens, least) << planned.row;
+      EXPECT_LE(planned.common_tokens, most) << planned.row;
+    }
+  }
+}
+
+TEST_F(RowPlannerTest, OfNeighboursOnlyThoseThatMayRunTogetherCount) {
+  write({row("aaaa1"), row("bbbb1"), row("cccc1"), row("aaaa2")});
+  for (const int neighbours : {2, 3}) {
+    RowPlannerOptions options;
+    options.file_order = true;
+    options.look = [](const FedRow&) {};
+    options.neighbours = neighbours;
+    const auto window = planner(options)->next({});
+    ASSERT_TRUE(window.ok());
+    EXPECT_EQ((*window)[3].common_tokens, neighbours == 3 ? 5U : 1U);
+  }
+}
+
+TEST_F(RowPlannerTest, OfManyRowsASampleSaysWhatNeighboursHaveInCommon) {
+  std::vector<std::string> bodies;
+  constexpr int kRows = 9000;
+  for (int i = 0; i < kRows; ++i) bodies.push_back(row(prompt_of_group(i)));
+  write(bodies);
+  const auto p = planner();
+  const auto window = p->next({});
+  ASSERT_TRUE(window.ok()) << window.status().message();
+  std::map<int64_t, int> rows_of_group;
+  for (const PlannedRow& planned : *window) {
+    if (rows_of_group[planned.row % 3]++ == 0) continue;
+    EXPECT_GE(planned.common_tokens, 1U + 130 + 2) << planned.row;
+    EXPECT_LE(planned.common_tokens, 1U + 130 + 5) << planned.row;
+  }
+  // What is left of a prompt: one to four digits.
+  int64_t compute_tokens = 0;
+  for (const WorkSegment& segment : p->work()) compute_tokens += segment.compute_tokens;
+  EXPECT_GT(compute_tokens, kRows);
+  EXPECT_LT(compute_tokens, 4 * kRows + 3 * 137);
 }
 
 TEST_F(RowPlannerTest, AStopAndADiskThatIsFull) {
