@@ -2,8 +2,9 @@
 // instruction set include this.
 //
 // Both products, S = Q K over positions and O = P V over dimensions, are the same one: a row of scalars times rows of
-// B, every output its own chain of fma in ascending order. A tile of up to kTileQueries queries shares each load of B
-// (and its conversion from f16); with many tiles the block is converted once instead.
+// B, every output its own chain of fma in ascending order. The queries of a tile share each load of B (and its
+// conversion from f16); with many tiles the block is converted once instead. With few, as where one row's heads meet
+// pages of its own, conversion costs nothing beside the fma, and what counts is that the next block comes in time.
 #pragma once
 
 #include "kernels/attention/attention_isa.h"
@@ -16,10 +17,11 @@ namespace {
 constexpr int64_t kTilesToConvert = 3;
 
 // out[r][c * lanes ...] (+)= sum over k in [k_begin, k_end) of a[r][k] * b[k][c * lanes ...], from +0 where `fresh`.
-// What is read of b is prefetched `ahead` bytes further on: the same place in the next block.
+// As many bytes as are read of b are fetched from `ahead` on, one line after the other: a part of the next block.
 template <class V, int R, int C, bool kAhead, class T>
 [[gnu::always_inline]] inline void product_tile(const float* const* a, const T* b, int64_t b_stride, int k_begin,
-                                                int k_end, float* out, int64_t out_stride, bool fresh, int64_t ahead) {
+                                                int k_end, float* out, int64_t out_stride, bool fresh,
+                                                const char* ahead) {
   using F = typename V::F;
   constexpr int kLanes = V::kLanes;
   F acc[R][C];
@@ -31,13 +33,13 @@ template <class V, int R, int C, bool kAhead, class T>
     for (int c = 0; c < C; ++c) acc[r][c] = fresh ? V::zero() : V::load(out + r * out_stride + c * kLanes);
   }
   b += k_begin * b_stride;
+  constexpr int kBytes = C * kLanes * static_cast<int>(sizeof(T));
   for (int64_t k = k_begin; k < k_end; ++k, b += b_stride) {
-    const uintptr_t address = reinterpret_cast<uintptr_t>(b) + static_cast<uintptr_t>(ahead);
-    if (kAhead)
+    if constexpr (kAhead) {
 #pragma GCC unroll 16
-      for (int line = 0; line < C * kLanes * static_cast<int>(sizeof(T)); line += 64) {
-        _mm_prefetch(reinterpret_cast<const char*>(address + line), _MM_HINT_T1);
-      }
+      for (int line = 0; line < kBytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
+      ahead += kBytes;
+    }
     if constexpr (R * C + C + 1 <= V::kRegisters) {
       F values[C];
 #pragma GCC unroll 16
@@ -71,49 +73,58 @@ template <class V, int R, int C, bool kAhead, class T>
 // spills.
 template <class V, int R>
 constexpr int columns_of() {
-  if (V::kRegisters == 32) return R == 1 ? 16 : (R == 2 ? 8 : 4);
-  return R == 1 ? 8 : (R <= 3 ? 4 : 2);
+  if (V::kRegisters == 32) return R == 1 ? 16 : (R == 2 ? 8 : (R <= 6 ? 4 : 2));
+  return R == 1 ? 8 : (R <= 3 ? 4 : (R == 4 ? 3 : 2));
 }
 
 // The product for columns [begin, end), a multiple of 8.
 template <class V, int R, bool kAhead, class T>
 void product_columns(const float* const* a, const T* b, int64_t b_stride, int k_begin, int k_end, float* out,
-                     int64_t out_stride, int begin, int end, bool fresh, int64_t ahead) {
+                     int64_t out_stride, int begin, int end, bool fresh, const char* ahead) {
   constexpr int kWide = columns_of<V, R>();
+  const auto ahead_of = [=](int column) {
+    return ahead + (kAhead ? int64_t{column - begin} * (k_end - k_begin) * static_cast<int>(sizeof(T)) : 0);
+  };
   int column = begin;
   for (; column + kWide * V::kLanes <= end; column += kWide * V::kLanes) {
-    product_tile<V, R, kWide, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
+    product_tile<V, R, kWide, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh,
+                                      ahead_of(column));
   }
   if constexpr (kWide > 8) {
     if (column + 8 * V::kLanes <= end) {
-      product_tile<V, R, 8, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
+      product_tile<V, R, 8, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh,
+                                    ahead_of(column));
       column += 8 * V::kLanes;
     }
   }
   if constexpr (kWide > 4) {
     if (column + 4 * V::kLanes <= end) {
-      product_tile<V, R, 4, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
+      product_tile<V, R, 4, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh,
+                                    ahead_of(column));
       column += 4 * V::kLanes;
     }
   }
   if constexpr (kWide > 2) {
     if (column + 2 * V::kLanes <= end) {
-      product_tile<V, R, 2, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
+      product_tile<V, R, 2, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh,
+                                    ahead_of(column));
       column += 2 * V::kLanes;
     }
   }
   if (column + V::kLanes <= end) {
-    product_tile<V, R, 1, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
+    product_tile<V, R, 1, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh,
+                                  ahead_of(column));
     column += V::kLanes;
   }
   if (column < end) {
-    product_tile<Avx2, R, 1, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh, ahead);
+    product_tile<Avx2, R, 1, kAhead>(a, b + column, b_stride, k_begin, k_end, out + column, out_stride, fresh,
+                                     ahead_of(column));
   }
 }
 
 template <class V, bool kAhead, class T>
 void product(int rows, const float* const* a, const T* b, int64_t b_stride, int k_begin, int k_end, float* out,
-             int64_t out_stride, int begin, int end, bool fresh, int64_t ahead) {
+             int64_t out_stride, int begin, int end, bool fresh, const char* ahead) {
   switch (rows) {
     case 1:
       // A wide row's columns in short runs of k, so that memory is read in order.
@@ -122,6 +133,7 @@ void product(int rows, const float* const* a, const T* b, int64_t b_stride, int 
         for (; k_begin + kRun < k_end; k_begin += kRun, fresh = false) {
           product_columns<V, 1, kAhead>(a, b, b_stride, k_begin, k_begin + kRun, out, out_stride, begin, end, fresh,
                                         ahead);
+          if (kAhead) ahead += int64_t{kRun} * (end - begin) * static_cast<int>(sizeof(T));
         }
       }
       return product_columns<V, 1, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
@@ -133,8 +145,20 @@ void product(int rows, const float* const* a, const T* b, int64_t b_stride, int 
       return product_columns<V, 4, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
     case 5:
       return product_columns<V, 5, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
-    default:
+    case 6:
       return product_columns<V, 6, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
+    default:
+      if constexpr (V::kRegisters == 32) {
+        if (rows == 7) {
+          return product_columns<V, 7, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh,
+                                               ahead);
+        }
+        return product_columns<V, 8, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
+      }
+      // Of 16 registers too few for all: the rest reads the block once more, from the first-level cache.
+      product_columns<V, 4, kAhead>(a, b, b_stride, k_begin, k_end, out, out_stride, begin, end, fresh, ahead);
+      return product<V, false>(rows - 4, a + 4, b, b_stride, k_begin, k_end, out + 4 * out_stride, out_stride, begin,
+                               end, fresh, nullptr);
   }
 }
 
@@ -196,7 +220,7 @@ template <class V, bool kWhole>
 // o_b of each query from its visible positions: those that all of the tile see together, before and after them each
 // query for itself.
 template <class V, bool kAhead, class T>
-void weighted_values(const Tile& tile, const T* v, int dim, const float* p, float* o, int64_t ahead) {
+void weighted_values(const Tile& tile, const T* v, int dim, const float* p, float* o, const char* ahead) {
   int common_begin = 0;
   int common_end = kPositions;
   int lowest_begin = kPositions;
@@ -209,20 +233,20 @@ void weighted_values(const Tile& tile, const T* v, int dim, const float* p, floa
   for (int r = 0; r < tile.count; ++r) weights[r] = p + r * kPositions;
   if (common_begin >= common_end) {
     for (int r = 0; r < tile.count; ++r) {
-      product<V, false>(1, weights + r, v, dim, tile.begin[r], tile.end[r], o + r * dim, dim, 0, dim, true, 0);
+      product<V, false>(1, weights + r, v, dim, tile.begin[r], tile.end[r], o + r * dim, dim, 0, dim, true, nullptr);
     }
     return;
   }
   const bool fresh = lowest_begin == common_begin;
   if (!fresh) {
     for (int r = 0; r < tile.count; ++r) {
-      product<V, false>(1, weights + r, v, dim, tile.begin[r], common_begin, o + r * dim, dim, 0, dim, true, 0);
+      product<V, false>(1, weights + r, v, dim, tile.begin[r], common_begin, o + r * dim, dim, 0, dim, true, nullptr);
     }
   }
   product<V, kAhead>(tile.count, weights, v, dim, common_begin, common_end, o, dim, 0, dim, fresh, ahead);
   for (int r = 0; r < tile.count; ++r) {
     if (tile.end[r] == common_end) continue;
-    product<V, false>(1, weights + r, v, dim, common_end, tile.end[r], o + r * dim, dim, 0, dim, false, 0);
+    product<V, false>(1, weights + r, v, dim, common_end, tile.end[r], o + r * dim, dim, 0, dim, false, nullptr);
   }
 }
 
@@ -249,7 +273,7 @@ template <class V>
 }
 
 template <class V, bool kAhead, class T>
-void attend(const Task& task, const T* k, const Tile& tile, int64_t ahead) {
+void attend(const Task& task, const T* k, const Tile& tile, const char* ahead) {
   auto* scratch = static_cast<Scratch*>(task.scratch);
   const int dim = task.dim;
   int lowest_begin = kPositions;
@@ -280,7 +304,9 @@ void attend(const Task& task, const T* k, const Tile& tile, int64_t ahead) {
     exponents[r] = m - merged[r];
     exponents[8 + r] = m_b[r] - merged[r];
   }
-  weighted_values<V, kAhead>(tile, k + int64_t{dim} * kPositions, dim, scratch->p, scratch->o, ahead);
+  const int64_t keys = int64_t{dim} * kPositions;
+  weighted_values<V, kAhead>(tile, k + keys, dim, scratch->p, scratch->o,
+                             kAhead ? ahead + keys * static_cast<int>(sizeof(T)) : nullptr);
   for (int i = 0; i < 16; i += V::kLanes) V::store(exponents + i, exp_vector<V>(V::load(exponents + i)));
   for (int r = 0; r < tile.count; ++r) {
     merge<V>(tile.state[r], m_b[r], l_b[r], scratch->o + r * dim, dim, merged[r], exponents[r], exponents[8 + r]);
@@ -306,7 +332,8 @@ void attend_block(const Task& task, const void* block, const void* next, int64_t
     queries += begin < end ? task.head_count : 0;
   }
   if (queries == 0) return;
-  const int64_t tiles = (queries + kTileQueries - 1) / kTileQueries;
+  const int64_t widest = queries <= kTileQueries ? kTileQueries : kTileQueriesOfMany;
+  const int64_t tiles = (queries + widest - 1) / widest;
   const int64_t most = (queries + tiles - 1) / tiles;
 
   const float* values = static_cast<const float*>(block);
@@ -323,8 +350,7 @@ void attend_block(const Task& task, const void* block, const void* next, int64_t
   // The first tile brings the next block nearer, as it reads this one; where this one was converted, each tile does for
   // a part of it.
   const bool is_converted = values != block && halves == nullptr;
-  int64_t ahead =
-      is_converted ? 0 : static_cast<int64_t>(reinterpret_cast<uintptr_t>(next) - reinterpret_cast<uintptr_t>(block));
+  const char* ahead = is_converted ? nullptr : static_cast<const char*>(next);
   const int64_t block_bytes = is_converted && next != block ? 4 * int64_t{kPositions} * task.dim : 0;
   int64_t fetched = 0;
 
@@ -334,15 +360,12 @@ void attend_block(const Task& task, const void* block, const void* next, int64_t
     for (const int64_t end = fetched + block_bytes / tiles; fetched < end; fetched += 64) {
       _mm_prefetch(static_cast<const char*>(next) + fetched, _MM_HINT_T1);
     }
-    if (halves != nullptr) {
-      attend<V, true>(task, halves, tile, ahead);
-    } else if (ahead != 0) {
-      attend<V, true>(task, values, tile, ahead);
-    } else {
-      attend<V, false>(task, values, tile, ahead);
-    }
+    const auto meet = [&](const auto* keys) {
+      ahead != nullptr ? attend<V, true>(task, keys, tile, ahead) : attend<V, false>(task, keys, tile, nullptr);
+    };
+    halves != nullptr ? meet(halves) : meet(values);
     tile.count = 0;
-    ahead = 0;
+    ahead = nullptr;
   };
   for (int64_t i = 0; i < task.row_count; ++i) {
     const int64_t row = task.rows[i];

@@ -8,8 +8,9 @@ namespace batchwright::attention {
 
 constexpr int kPositions = 64;  // of a block
 constexpr int kDimMax = 256;
-// Queries that one pass over a block's registers serves at most.
-constexpr int kTileQueries = 6;
+// Queries that meet a block together: at most, and where there are more of them.
+constexpr int kTileQueries = 8;
+constexpr int kTileQueriesOfMany = 6;
 
 // AttentionArgs in plain pointers; the scratch is a Scratch.
 struct Task {

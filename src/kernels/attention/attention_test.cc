@@ -11,6 +11,7 @@
 #include <numeric>
 #include <ostream>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "base/aligned_buffer.h"
@@ -200,6 +201,27 @@ TEST_P(Attention, HasTheScalarBits) {
                                     << " first " << shape.first_position << " window " << shape.window);
     const Problem problem(shape, scalar(), 1);
     expect_same(problem.run_all(tested()), problem.run_all(scalar()));
+  }
+}
+
+// As in decoding: few rows, whose heads meet a block in tiles of every size, with whole, partly filled and windowed
+// blocks, and with edges that differ inside a tile.
+TEST_P(Attention, FewRowsOfAnyHeadsHaveTheScalarBits) {
+  for (const int dim : {8, 64, 72, 256}) {
+    for (int heads = 1; heads <= 9; ++heads) {
+      for (const int rows : {1, 2}) {
+        for (const auto& [first, window] : {std::pair{63, 0}, {64, 0}, {105, 0}, {127, 40}, {130, 65}}) {
+          for (const KvFormat format : {KvFormat::kF16, KvFormat::kF32}) {
+            SCOPED_TRACE(testing::Message() << "dim " << dim << " heads " << heads << " rows " << rows << " first "
+                                            << first << " window " << window << " f16 " << (format == KvFormat::kF16));
+            const Problem problem(
+                {.dim = dim, .heads = heads, .rows = rows, .first_position = first, .window = window, .format = format},
+                scalar(), 9);
+            ASSERT_NO_FATAL_FAILURE(expect_same(problem.run_all(tested()), problem.run_all(scalar())));
+          }
+        }
+      }
+    }
   }
 }
 
