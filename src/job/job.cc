@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/out_of_memory.h"
@@ -24,6 +25,8 @@ Job::Job(FileSystem& files, JobOptions options, JobEnvironment environment)
 
 Job::~Job() {
   if (has_run_) return;
+  // The journal last: without one the others would be a stranger's.
+  std::stable_partition(made_.begin(), made_.end(), [&](const std::string& path) { return path != paths_.journal; });
   for (const std::string& path : made_) (void)files_.remove(path);
 }
 
