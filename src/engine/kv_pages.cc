@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/format_bytes.h"
 #include "base/status_macros.h"
 #include "step/step.h"
 
@@ -75,10 +76,9 @@ Result<std::vector<int32_t>> plan_kv_pages(const ModelShape& shape, KvFormat for
     bytes_least += alone * size;
   }
   if (bytes < bytes_least) {
-    return invalid_argument(
-        fmt::format("the KV memory of {} bytes is too small: one sequence of {} positions needs {} bytes; give more KV "
-                    "memory or a shorter context",
-                    bytes, context_length, bytes_least));
+    return invalid_argument(fmt::format(
+        "{} of KV memory are too little: one sequence of {} positions needs {}; give more, or a shorter context",
+        format_bytes(static_cast<double>(bytes)), context_length, format_bytes_option(bytes_least)));
   }
   std::vector<size_t> pages(classes.size());
   size_t left = bytes;

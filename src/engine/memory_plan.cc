@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/format_bytes.h"
 #include "base/status_macros.h"
 #include "engine/kv_pages.h"
 #include "model/model_memory.h"
@@ -97,7 +98,7 @@ int longest_context(const ModelShape& shape, const EngineOptions& options, size_
 
 Status too_small(const Limit& limit, const MemoryPlan& beside, const ModelShape& shape, const EngineOptions& options,
                  size_t kv_left, size_t kv_needed, size_t needed) {
-  const auto mib = [](size_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / kMi); };
+  const auto size = [](size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
   std::string lower;
   if (options.kv_memory_bytes > 0) {
     lower = ", or less --kv-memory";
@@ -105,13 +106,13 @@ Status too_small(const Limit& limit, const MemoryPlan& beside, const ModelShape&
     lower = fmt::format(", or a --context-length of at most {}", context);
   }
   return invalid_argument(fmt::format(
-      "{}, {} bytes, is too little memory: the program takes {}, the vocabulary {}, the weights {}, steps of {} tokens "
-      "{}, the job {}, and the KV cache {}{}; give at least {} bytes{}; fewer --max-batch-tokens take less, too",
-      limit.whose, limit.bytes, mib(beside.program), mib(beside.vocabulary), mib(beside.weights),
-      options.max_batch_tokens, mib(std::max(beside.buffers, beside.loading)), mib(beside.caller), mib(kv_needed),
+      "{}, {}, is too little memory: the program takes {}, the vocabulary {}, the weights {}, steps of {} tokens "
+      "{}, the job {}, and the KV cache {}{}; give at least {}{}; fewer --max-batch-tokens take less, too",
+      limit.whose, size(limit.bytes), size(beside.program), size(beside.vocabulary), size(beside.weights),
+      options.max_batch_tokens, size(std::max(beside.buffers, beside.loading)), size(beside.caller), size(kv_needed),
       options.kv_memory_bytes > 0 ? std::string()
                                   : fmt::format(" for one sequence of {} positions", options.context_length),
-      needed, lower));
+      format_bytes_option(needed), lower));
 }
 
 }  // namespace

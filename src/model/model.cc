@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/format_bytes.h"
 #include "base/status_macros.h"
 #include "model/decoder.h"
 #include "model/kernel_check.h"
@@ -20,9 +21,8 @@ Result<std::unique_ptr<Model>> Model::load(const GgufFile& file, ThreadPool& poo
   const size_t buffers = memory.step_buffers;
   if (const size_t available = available_memory_bytes(); buffers > available) {
     return resource_exhausted(
-        fmt::format("steps of {} tokens need {} bytes of buffers and {} are free; lower "
-                    "max_batch_tokens",
-                    max_rows, buffers, available));
+        fmt::format("steps of {} tokens need {} of buffers and {} are free; lower max_batch_tokens", max_rows,
+                    format_bytes(static_cast<double>(buffers)), format_bytes(static_cast<double>(available))));
   }
   BATCHWRIGHT_ASSIGN_OR_RETURN(ModelWeights weights, load_weights(file, shape, pool));
   std::vector<ElementType> types;

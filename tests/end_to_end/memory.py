@@ -31,7 +31,8 @@ def enough_for(model):
     for part in ("--memory", "the weights", "KV cache", "--max-batch-tokens"):
         assert part in message, message
     assert not (program.path / "refused").exists() and not (program.path / "refused.journal").exists()
-    return int(re.search(r"give at least (\d+) bytes", message).group(1))
+    needed = re.search(r"give at least ([\d.]+)MiB", message).group(1)
+    return int(float(needed) * MIB)
 
 
 def check_limits(model):

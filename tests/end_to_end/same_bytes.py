@@ -104,7 +104,7 @@ for setting in settings:
 # The memory of one sequence: what the refusal says.
 refused = program.call("run", job, "-m", model, "-o", "-", "--kv-memory", "1", *base)
 assert refused.returncode == 2, refused.stderr
-least = refused.stderr.decode().split("needs ")[1].split()[0]
+least = refused.stderr.decode().split("needs ")[1].split(";")[0]
 got, errors, _ = program.run(job, model, *base, "--kv-memory", least, "--ordered", codes=(3,))
 compare(expected, got, "scarce memory")
 compare(expected_errors, errors, "scarce memory")

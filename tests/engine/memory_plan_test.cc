@@ -55,7 +55,10 @@ TEST_P(MemoryPlanTest, WhatARefusalNamesWouldDo) {
   const std::string before = "give at least ";
   const size_t at = message.find(before);
   ASSERT_NE(at, std::string::npos) << message;
-  const size_t enough = std::stoull(message.substr(at + before.size()));
+  size_t unit = 0;
+  const double mib = std::stod(message.substr(at + before.size()), &unit);
+  ASSERT_TRUE(message.substr(at + before.size() + unit).starts_with("MiB")) << message;
+  const auto enough = static_cast<size_t>(mib * 0x1p20);
 
   options.memory_bytes = enough;
   const auto loaded = Engine::load(path(), options);

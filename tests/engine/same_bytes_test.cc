@@ -169,6 +169,14 @@ class SameBytes : public testing::TestWithParam<const char*> {
   std::string path() const { return std::string(BATCHWRIGHT_TINY_MODELS) + "/" + GetParam() + ".gguf"; }
 };
 
+// "13.42MiB" and the like, as options take them.
+size_t size_at(const std::string& text, size_t at) {
+  size_t unit = 0;
+  const double number = std::stod(text.substr(at), &unit);
+  const auto is_unit = [&](const char* name) { return text.substr(at + unit).starts_with(name); };
+  return static_cast<size_t>(number * (is_unit("KiB") ? 0x1p10 : is_unit("MiB") ? 0x1p20 : 1));
+}
+
 TEST_P(SameBytes, InEverySetting) {
   std::vector<Setting> settings;
   const auto add = [&](const std::string& name, auto&& change) {
@@ -211,7 +219,7 @@ TEST_P(SameBytes, InEverySetting) {
       const std::string& message = refused.status().message();
       const size_t at = message.find("needs ");
       ASSERT_NE(at, std::string::npos) << message;
-      setting.options.kv_memory_bytes = std::stoull(message.substr(at + 6));
+      setting.options.kv_memory_bytes = size_at(message, at + 6);
     }
     const auto got = run(path(), setting, &stats);
     for (const auto& [id, line] : expected) {
