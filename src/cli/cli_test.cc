@@ -186,6 +186,26 @@ TEST(Progress, StagesSayWhatTakesLong) {
   EXPECT_EQ(said(ProgressStyle::kNone), "");
 }
 
+TEST(Progress, WholeFilesAreReadInSight) {
+  const auto said = [&](ProgressStyle style, uint64_t total) {
+    double now = 100;
+    testing::internal::CaptureStderr();
+    StagePrinter printer(style, [&now] { return now; });
+    for (const double seconds : {0.5, 0.5, 0.1, 5.0}) {
+      now += seconds;
+      printer.read("reading a.jsonl", static_cast<uint64_t>(now) << 20, total);
+    }
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(said(ProgressStyle::kLines, uint64_t{1} << 28),
+            "reading a.jsonl: 39% of 256.0 MiB\nreading a.jsonl: 41% of 256.0 MiB\n");
+  EXPECT_EQ(said(ProgressStyle::kLines, 0), "reading a.jsonl: 101.0 MiB\nreading a.jsonl: 106.0 MiB\n");
+  EXPECT_EQ(said(ProgressStyle::kJson, uint64_t{1} << 28),
+            "{\"event\":\"progress\",\"bytes_total\":268435456,\"bytes_read\":105906176}\n"
+            "{\"event\":\"progress\",\"bytes_total\":268435456,\"bytes_read\":111149056}\n");
+  EXPECT_EQ(said(ProgressStyle::kNone, 0), "");
+}
+
 TEST(Progress, WhatComesBeforeTheFirstRow) {
   JobProgress progress;
   progress.rows_total = 200;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status_macros.h"
+#include "job/input_file.h"
 
 namespace batchwright {
 namespace {
@@ -161,7 +162,7 @@ Result<EngineOptions> JobFlags::resolve(FileSystem& files) {
 
 std::string JobFlags::chart_title() const {
   const auto name = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
-  return fmt::format("{} with {}", job.input == "-" ? "standard input" : name(job.input), name(job.model_path));
+  return fmt::format("{} with {}", name(input_name(job.input)), name(job.model_path));
 }
 
 }  // namespace batchwright

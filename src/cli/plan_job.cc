@@ -21,6 +21,7 @@
 #include "engine/calibration.h"
 #include "engine/engine_outline.h"
 #include "engine/memory_plan.h"
+#include "job/input_file.h"
 #include "job/job_survey.h"
 #include "job/result_format.h"
 #include "job/row_feeder.h"
@@ -101,7 +102,10 @@ Status Planner::check_chart() const {
 Status Planner::make() {
   BATCHWRIGHT_ASSIGN_OR_RETURN(options_, job_.resolve(files_));
   BATCHWRIGHT_RETURN_IF_ERROR(check_chart());
-  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto rows, JobSurvey::open(files_, job_.job, stop_signalled));
+  const ReadWatch watch{stop_signalled, [this](uint64_t bytes, uint64_t total) {
+                          stages_.read("reading " + input_name(job_.job.input), bytes, total);
+                        }};
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const auto rows, JobSurvey::open(files_, job_.job, watch));
   BATCHWRIGHT_ASSIGN_OR_RETURN(outline_, read_engine_outline(job_.job.model_path, options_, default_cache_folder()));
   BATCHWRIGHT_RETURN_IF_ERROR(survey(*rows));
   if (!outline_.cost_model) BATCHWRIGHT_RETURN_IF_ERROR(learn_costs());
@@ -126,7 +130,7 @@ Status Planner::survey(const JobSurvey& rows) {
                             [&](int64_t looked_at) { stages_.at("reading the rows", looked_at, rows.rows_total()); }}));
   // A run that keeps the file's order does not wait for the last row before it takes the first.
   if (!job_.job.file_order) order_seconds_ = steady_seconds() - begin;
-  job_bytes_ = rows.memory_bytes(outline_.options.max_batch);
+  job_bytes_ = rows.memory_bytes(surveyed_, outline_.options.max_batch);
   return {};
 }
 

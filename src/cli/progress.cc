@@ -59,6 +59,18 @@ void print_beginning(ProgressStyle style, const std::string& what) {
   std::fflush(stderr);
 }
 
+void print_counts(const char* total_name, int64_t total, const char* name, int64_t count) {
+  std::string text;
+  JsonWriter out(text);
+  out.begin_object();
+  out.member("event", "progress");
+  out.member(total_name, total);
+  out.member(name, count);
+  out.end_object();
+  fmt::print(stderr, "{}\n", text);
+  std::fflush(stderr);
+}
+
 std::string format_time(double seconds) {
   const auto whole = static_cast<int64_t>(std::llround(seconds));
   if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
@@ -155,22 +167,31 @@ void StagePrinter::begin(const std::string& what) {
 }
 
 void StagePrinter::at(const std::string& what, int64_t rows, int64_t rows_total) {
-  const double now = seconds_();
-  if (style_ == ProgressStyle::kNone || now < next_seconds_) return;
+  if (!is_time()) return;
   if (style_ == ProgressStyle::kJson) {
-    std::string text;
-    JsonWriter out(text);
-    out.begin_object();
-    out.member("event", "progress");
-    out.member("rows_total", rows_total);
-    out.member("rows_planned", rows);
-    out.end_object();
-    fmt::print(stderr, "{}\n", text);
-    std::fflush(stderr);
+    print_counts("rows_total", rows_total, "rows_planned", rows);
   } else {
     begin(fmt::format("{}: {}/{}", what, rows, rows_total));
   }
+}
+
+void StagePrinter::read(const std::string& what, uint64_t bytes, uint64_t bytes_total) {
+  if (!is_time()) return;
+  if (style_ == ProgressStyle::kJson) {
+    print_counts("bytes_total", static_cast<int64_t>(bytes_total), "bytes_read", static_cast<int64_t>(bytes));
+  } else if (bytes_total == 0) {
+    begin(fmt::format("{}: {}", what, format_bytes(static_cast<double>(bytes))));
+  } else {
+    begin(
+        fmt::format("{}: {}% of {}", what, bytes * 100 / bytes_total, format_bytes(static_cast<double>(bytes_total))));
+  }
+}
+
+bool StagePrinter::is_time() {
+  const double now = seconds_();
+  if (style_ == ProgressStyle::kNone || now < next_seconds_) return false;
   next_seconds_ = now + seconds_between(style_);
+  return true;
 }
 
 void StagePrinter::finish() {

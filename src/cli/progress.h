@@ -29,7 +29,7 @@ ProgressStyle choose_progress_style(bool quiet, bool json);
 std::string progress_line(const JobProgress& progress, size_t memory_bytes, int width);
 std::string progress_event(const JobProgress& progress, size_t memory_bytes);
 
-// What a plan does before it can say anything: a line where that takes long.
+// What comes before anything else can be said: a line where that takes long.
 class StagePrinter {
  public:
   // seconds: a clock that never goes back.
@@ -42,10 +42,15 @@ class StagePrinter {
   void begin(const std::string& what);
   // So many rows of all; printed now and then, nothing in the first second.
   void at(const std::string& what, int64_t rows, int64_t rows_total);
+  // The same of a file's bytes; bytes_total: 0 where nobody knows.
+  void read(const std::string& what, uint64_t bytes, uint64_t bytes_total);
   // Clears the line of a terminal.
   void finish();
 
  private:
+  // Whether to print now; then not again for a while.
+  bool is_time();
+
   const ProgressStyle style_;
   const std::function<double()> seconds_;
   double next_seconds_;

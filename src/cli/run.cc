@@ -24,6 +24,7 @@
 #include "cli/step_files.h"
 #include "cli/stop_signal.h"
 #include "engine/calibration.h"
+#include "job/input_file.h"
 #include "job/job.h"
 #include "platform/cpu.h"
 #include "platform/posix_file_system.h"
@@ -189,6 +190,10 @@ Result<JobOutcome> RunCommand::run_job() {
   environment.seconds = steady_seconds;
   environment.unix_time = [] { return static_cast<int64_t>(std::time(nullptr)); };
   environment.stop_requested = stop_signalled;
+  StagePrinter stages(choose_progress_style(quiet_, json_), steady_seconds);
+  environment.reading = [&](uint64_t bytes, uint64_t total) {
+    stages.read("reading " + input_name(job_.input), bytes, total);
+  };
   environment.peak_memory_bytes = peak_memory_bytes;
   environment.cache_folder = default_cache_folder();
   environment.calibrate_anew = recalibrate_;
@@ -197,6 +202,7 @@ Result<JobOutcome> RunCommand::run_job() {
     return hash.hex();
   };
   BATCHWRIGHT_ASSIGN_OR_RETURN(const auto job, Job::open(*files_, job_, std::move(environment)));
+  stages.finish();
   print_notes(*job);
   if (job->finished()) {
     was_finished_ = true;

@@ -11,15 +11,18 @@ namespace {
 
 constexpr size_t kCopyBytes = size_t{256} << 10;
 
-Status copy(InputStream& from, WritableFile& to, const std::string& name, const StopRequested& stop_requested) {
+Status copy(InputStream& from, WritableFile& to, const std::string& name, const ReadWatch& watch) {
   std::vector<char> buffer(kCopyBytes);
+  uint64_t copied = 0;
   while (true) {
     const auto count = from.read(buffer);
-    if (stop_requested && stop_requested()) return interrupted(name + ": interrupted while it was read");
+    if (watch.stop_requested && watch.stop_requested()) return interrupted(name + ": interrupted while it was read");
     if (count.status().code() == StatusCode::kInterrupted) continue;
     if (!count.ok()) return count.status().with_context(name);
     if (*count == 0) return {};
     BATCHWRIGHT_RETURN_IF_ERROR(to.append(std::string_view(buffer.data(), *count)));
+    copied += *count;
+    if (watch.progressed) watch.progressed(copied, 0);
   }
 }
 
@@ -30,6 +33,8 @@ Result<bool> is_compressed(const ReadableFile& file) {
 }
 
 }  // namespace
+
+std::string input_name(const std::string& path) { return path == "-" ? "standard input" : path; }
 
 Result<std::unique_ptr<ReadableFile>> open_input_file(FileSystem& files, const InputFileOptions& options) {
   const bool is_stream = options.path == "-";
@@ -45,14 +50,14 @@ Result<std::unique_ptr<ReadableFile>> open_input_file(FileSystem& files, const I
     source = stream_of(std::move(file));
   }
   source = decompressing(std::move(source));
-  const std::string name = is_stream ? "standard input" : options.path;
+  const std::string name = input_name(options.path);
   if (options.spool_path.empty()) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(FileSystem::Scratch scratch, files.create_scratch());
-    BATCHWRIGHT_RETURN_IF_ERROR(copy(*source, *scratch.writer, name, options.stop_requested));
+    BATCHWRIGHT_RETURN_IF_ERROR(copy(*source, *scratch.writer, name, options.watch));
     return std::move(scratch.reader);
   }
   BATCHWRIGHT_ASSIGN_OR_RETURN(const auto spool, files.create(options.spool_path, CreateMode::kReplace));
-  BATCHWRIGHT_RETURN_IF_ERROR(copy(*source, *spool, name, options.stop_requested));
+  BATCHWRIGHT_RETURN_IF_ERROR(copy(*source, *spool, name, options.watch));
   BATCHWRIGHT_RETURN_IF_ERROR(spool->sync());
   BATCHWRIGHT_RETURN_IF_ERROR(spool->close());
   BATCHWRIGHT_RETURN_IF_ERROR(files.sync_folder_of(options.spool_path));

@@ -9,12 +9,15 @@
 
 namespace batchwright {
 
+// As messages call the file at the path, "-" standard input.
+std::string input_name(const std::string& path);
+
 struct InputFileOptions {
   std::string path;  // "-": standard input
   // Where rows are copied to, durably, that cannot be read in place - standard input, a pipe, and what is compressed,
   // which is copied decompressed. Empty: a file without a name.
   std::string spool_path;
-  StopRequested stop_requested;
+  ReadWatch watch;  // while they are copied
 };
 
 // Errors: those of FileSystem and decompressing(); kInterrupted.

@@ -68,6 +68,8 @@ struct JobEnvironment {
   // Where the engine keeps what it measures of this machine; empty: nowhere.
   std::string cache_folder = {};
   bool calibrate_anew = false;  // whatever it keeps there
+  // While a whole file is read before the job begins: how far, and of how much; 0: nobody knows. May be empty.
+  std::function<void(uint64_t bytes, uint64_t bytes_total)> reading = {};
 };
 
 struct ResultFormat;
@@ -137,6 +139,7 @@ class Job {
  private:
   Job(FileSystem& files, JobOptions options, JobEnvironment environment);
 
+  ReadWatch read_watch() const { return {environment_.stop_requested, environment_.reading}; }
   bool is_stream() const { return options_.output == "-"; }
   RowFile row_file() const { return {*input_, *format_, input_name_}; }
 

@@ -20,31 +20,60 @@ constexpr size_t kOrderOfARow = 40;
 // the request and in its sequence.
 constexpr size_t kOfAByte = 8;
 
-// The sum of the `count` greatest lengths. Of those beyond the limit on lines nothing is held.
-size_t longest_rows_bytes(const RowIndex& index, size_t count) {
-  std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> longest;
-  size_t sum = 0;
-  for (int64_t row = 0; row < index.size(); ++row) {
-    const uint32_t length = index[row].length;
-    if (length == RowEntry::kTooLong) continue;
-    if (longest.size() == count) {
-      if (length <= longest.top()) continue;
-      sum -= longest.top();
-      longest.pop();
+// Of a token of a prompt: in the request, in its sequence, and what the allocator leaves between.
+constexpr size_t kOfAToken = 12;
+
+// The sum of the greatest of them.
+class Greatest {
+ public:
+  explicit Greatest(size_t count) : count_(count) {}
+
+  void add(uint32_t number) {
+    if (numbers_.size() == count_) {
+      if (number <= numbers_.top()) return;
+      sum_ -= numbers_.top();
+      numbers_.pop();
     }
-    longest.push(length);
-    sum += length;
+    numbers_.push(number);
+    sum_ += number;
   }
-  return sum;
+  size_t sum() const { return sum_; }
+
+ private:
+  const size_t count_;
+  std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> numbers_;
+  size_t sum_ = 0;
+};
+
+// In bytes. Of rows beyond the limit on lines nothing is held.
+size_t longest_rows(const RowIndex& index, size_t count) {
+  Greatest longest(count);
+  for (int64_t row = 0; row < index.size(); ++row) {
+    if (index[row].length != RowEntry::kTooLong) longest.add(index[row].length);
+  }
+  return longest.sum();
+}
+
+// On their way: read ahead, waiting or running.
+size_t rows_at_once(int max_batch) { return kRowsAhead + static_cast<size_t>(requests_ahead(max_batch)); }
+
+size_t without_rows_at_once(const RowIndex& index) {
+  const auto rows = static_cast<size_t>(index.size());
+  const size_t ordered = std::min(rows, static_cast<size_t>(RowPlannerOptions().window_rows));
+  return kBuffers + rows * kIndexOfARow + ordered * kOrderOfARow;
 }
 
 }  // namespace
 
 size_t job_memory_bytes(const RowIndex& index, int max_batch) {
-  const auto rows = static_cast<size_t>(index.size());
-  const size_t ordered = std::min(rows, static_cast<size_t>(RowPlannerOptions().window_rows));
-  const size_t at_once = kRowsAhead + static_cast<size_t>(requests_ahead(max_batch));
-  return kBuffers + rows * kIndexOfARow + ordered * kOrderOfARow + kOfAByte * longest_rows_bytes(index, at_once);
+  return without_rows_at_once(index) + kOfAByte * longest_rows(index, rows_at_once(max_batch));
+}
+
+size_t expected_job_memory_bytes(const RowIndex& index, std::span<const SimulatedRow> rows, int max_batch) {
+  Greatest most_tokens(rows_at_once(max_batch));
+  for (const SimulatedRow& row : rows) most_tokens.add(row.prompt_tokens);
+  // One row is read at a time.
+  return without_rows_at_once(index) + kOfAToken * most_tokens.sum() + kOfAByte * longest_rows(index, 1);
 }
 
 }  // namespace batchwright

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "base/memory_file_system.h"
 #include "job/json_lines_format.h"
@@ -17,7 +18,7 @@ size_t bytes_of(const std::string& rows, int max_batch) {
   const auto file = files.open_read("rows");
   EXPECT_TRUE(file.ok());
   const auto format = json_lines_format(ProtocolLimits());
-  const auto index = RowIndex::build({**file, *format, "rows"}, [] { return false; });
+  const auto index = RowIndex::build({**file, *format, "rows"}, {});
   EXPECT_TRUE(index.ok()) << index.status().message();
   return job_memory_bytes(*index, max_batch);
 }
@@ -45,6 +46,20 @@ TEST(JobMemory, OnlyRowsOnTheirWayTakeTheirText) {
   EXPECT_GE(with_one, short_rows + 100000);
   EXPECT_LE(with_one, short_rows + 1000000);
   EXPECT_GT(bytes_of(rows(2000, 1008), 64), long_rows + 2 * 60 * 1000);
+}
+
+TEST(JobMemory, ExpectedIsWhatTheTokensTake) {
+  MemoryFileSystem files;
+  files.write("rows", rows(300, 1000));
+  const auto file = files.open_read("rows");
+  const auto format = json_lines_format(ProtocolLimits());
+  const auto index = RowIndex::build({**file, *format, "rows"}, {});
+  std::vector<SimulatedRow> known(300);
+  const size_t least = expected_job_memory_bytes(*index, known, 16);
+  for (SimulatedRow& row : known) row.prompt_tokens = 250;
+  // 64 read ahead, and 32 with the engine.
+  EXPECT_EQ(expected_job_memory_bytes(*index, known, 16), least + (64 + 32) * 249 * 12);
+  EXPECT_LT(expected_job_memory_bytes(*index, known, 16), job_memory_bytes(*index, 16));
 }
 
 }  // namespace

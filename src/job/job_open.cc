@@ -32,7 +32,7 @@ Result<std::unique_ptr<Job>> Job::open(FileSystem& files, JobOptions options, Jo
   p.limits = o.limits;
   p.input = o.input;
   p.model_path = o.model_path;
-  job->input_name_ = o.input == "-" ? "standard input" : o.input;
+  job->input_name_ = input_name(o.input);
   if (job->is_stream()) {
     BATCHWRIGHT_RETURN_IF_ERROR(job->open_stream());
   } else {
@@ -52,7 +52,7 @@ Status Job::open_stream() {
   if (options_.retry_failed) return invalid_argument("--retry-failed: -o - has no journal that names the failed rows");
   BATCHWRIGHT_RETURN_IF_ERROR(open_input(""));
   BATCHWRIGHT_RETURN_IF_ERROR(open_format());
-  BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), environment_.stop_requested));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), read_watch()));
   is_done_.assign(static_cast<size_t>(index_.size()), false);
   choose_rows();
   return {};
@@ -109,7 +109,7 @@ Status Job::open_new(bool replace) {
   }
   BATCHWRIGHT_RETURN_IF_ERROR(open_input(paths_.input));
   BATCHWRIGHT_RETURN_IF_ERROR(open_format());
-  BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), environment_.stop_requested));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), read_watch()));
   if (replace) {
     replaces_ = true;
     if (journal_->was_empty()) made_.push_back(paths_.journal);
@@ -176,9 +176,9 @@ Status Job::open_unfinished() {
   const bool is_kept = index && index->rows_hash(*format_).hex() == former_parameters_->rows_hash;
   if (is_kept) {
     index_ = std::move(*index);
-    BATCHWRIGHT_RETURN_IF_ERROR(index_.check_unchanged(row_file(), environment_.stop_requested));
+    BATCHWRIGHT_RETURN_IF_ERROR(index_.check_unchanged(row_file(), read_watch()));
   } else {
-    BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), environment_.stop_requested));
+    BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), read_watch()));
   }
   parameters_.rows = index_.size();
   parameters_.rows_hash = index_.rows_hash(*format_).hex();
@@ -205,7 +205,7 @@ Status Job::open_complete() {
       BATCHWRIGHT_RETURN_IF_ERROR(open_input(""));
     }
     BATCHWRIGHT_RETURN_IF_ERROR(open_format());
-    BATCHWRIGHT_ASSIGN_OR_RETURN(const auto rows, RowIndex::fingerprint(row_file(), environment_.stop_requested));
+    BATCHWRIGHT_ASSIGN_OR_RETURN(const auto rows, RowIndex::fingerprint(row_file(), read_watch()));
     parameters_.rows = rows.rows;
     parameters_.rows_hash = rows.hash.hex();
   }
@@ -234,7 +234,7 @@ Status Job::open_complete() {
   }
   // What is compressed needs a place to be read from.
   if (options_.input != "-") BATCHWRIGHT_RETURN_IF_ERROR(open_input(paths_.input));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), environment_.stop_requested));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build(row_file(), read_watch()));
   BATCHWRIGHT_RETURN_IF_ERROR(save_index());
   BATCHWRIGHT_RETURN_IF_ERROR(reopen(options_.retry_failed));
   choose_rows();
@@ -254,8 +254,7 @@ Status Job::open_input(const std::string& spool_path) {
     BATCHWRIGHT_ASSIGN_OR_RETURN(const PathKind kind, files_.kind(spool_path));
     if (kind == PathKind::kNothing) made_.push_back(spool_path);
   }
-  BATCHWRIGHT_ASSIGN_OR_RETURN(input_,
-                               open_input_file(files_, {options_.input, spool_path, environment_.stop_requested}));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(input_, open_input_file(files_, {options_.input, spool_path, read_watch()}));
   return {};
 }
 

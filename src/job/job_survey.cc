@@ -79,14 +79,13 @@ Status why_not_read(const RowFile& rows, const RowIndex& index, int64_t row, con
 
 }  // namespace
 
-Result<std::unique_ptr<JobSurvey>> JobSurvey::open(FileSystem& files, const JobOptions& options,
-                                                   StopRequested stop_requested) {
-  std::unique_ptr<JobSurvey> survey(new JobSurvey(files, options, std::move(stop_requested)));
+Result<std::unique_ptr<JobSurvey>> JobSurvey::open(FileSystem& files, const JobOptions& options, ReadWatch watch) {
+  std::unique_ptr<JobSurvey> survey(new JobSurvey(files, options, std::move(watch)));
   JobSurvey& s = *survey;
-  s.input_name_ = options.input == "-" ? "standard input" : options.input;
-  BATCHWRIGHT_ASSIGN_OR_RETURN(s.input_, open_input_file(files, {options.input, "", s.stop_requested_}));
+  s.input_name_ = input_name(options.input);
+  BATCHWRIGHT_ASSIGN_OR_RETURN(s.input_, open_input_file(files, {options.input, "", s.watch_}));
   BATCHWRIGHT_ASSIGN_OR_RETURN(s.format_, open_row_format(options.format, options.limits, *s.input_, s.input_name_));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(s.index_, RowIndex::build(s.row_file(), s.stop_requested_));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(s.index_, RowIndex::build(s.row_file(), s.watch_));
   s.rows_wanted_ = options.limit > 0 ? std::min(options.limit, s.index_.size()) : s.index_.size();
   BATCHWRIGHT_RETURN_IF_ERROR(s.read_done_rows());
   return survey;
@@ -128,7 +127,7 @@ Result<SurveyedJob> JobSurvey::look(const ProtocolContext& context, const Vocabu
   planning.neighbours = options.max_batch;
   std::atomic<int64_t> looked_at{0};
   planning.look = [&, own_thread = std::this_thread::get_id()](const FedRow& fed) {
-    if (stop_requested_ && stop_requested_()) stop.request_stop();
+    if (watch_.stop_requested && watch_.stop_requested()) stop.request_stop();
     looker.look(fed);
     const int64_t count = ++looked_at;
     if (options.progressed && std::this_thread::get_id() == own_thread) options.progressed(count);

@@ -54,12 +54,13 @@ class JobSurvey {
   // output is, whose journal names the rows that are done: output, start, retry_failed. The errors are those of
   // Job::open() that rows and journal cause; whether the journal's job is this one is known of the rows alone, of which
   // those that changed are not done. `files` must outlive the survey.
-  static Result<std::unique_ptr<JobSurvey>> open(FileSystem& files, const JobOptions& options,
-                                                 StopRequested stop_requested);
+  static Result<std::unique_ptr<JobSurvey>> open(FileSystem& files, const JobOptions& options, ReadWatch watch);
 
   int64_t rows_total() const { return rows_wanted_; }
-  // Of a run: job_memory_bytes().
-  size_t memory_bytes(int max_batch) const { return job_memory_bytes(index_, max_batch); }
+  // Of a run: expected_job_memory_bytes(). looked_at: what look() gave.
+  size_t memory_bytes(const SurveyedJob& looked_at, int max_batch) const {
+    return expected_job_memory_bytes(index_, looked_at.rows, max_batch);
+  }
 
   // Takes 110 bytes a row while it runs, 40 afterwards. kInterrupted once a stop is requested; kInvalidData where a row
   // is no longer what it was.
@@ -67,15 +68,15 @@ class JobSurvey {
                            const SurveyOptions& options) const;
 
  private:
-  JobSurvey(FileSystem& files, const JobOptions& options, StopRequested stop_requested)
-      : files_(files), options_(options), stop_requested_(std::move(stop_requested)) {}
+  JobSurvey(FileSystem& files, const JobOptions& options, ReadWatch watch)
+      : files_(files), options_(options), watch_(std::move(watch)) {}
 
   RowFile row_file() const { return {*input_, *format_, input_name_}; }
   Status read_done_rows();
 
   FileSystem& files_;
   const JobOptions options_;
-  const StopRequested stop_requested_;
+  const ReadWatch watch_;
   std::string input_name_;
   std::unique_ptr<ReadableFile> input_;
   std::unique_ptr<RowFormat> format_;

@@ -46,16 +46,20 @@ RowEntry entry_of(const ScannedRecord& record) {
 
 // Calls take(record, entry) for each record of the file; take returns a Status.
 template <class Take>
-Status scan(const RowFile& rows, const StopRequested& stop_requested, Take take) {
+Status scan(const RowFile& rows, const ReadWatch& watch, Take take) {
   const auto scanner = rows.format.scan(rows.file);
+  BATCHWRIGHT_ASSIGN_OR_RETURN(const uint64_t bytes_total, rows.file.size());
   for (int64_t count = 0;; ++count) {
     auto scanned = scanner->next();
     if (!scanned.ok()) return scanned.status().with_context(rows.name);
     if (!*scanned) return {};
     const ScannedRecord& record = **scanned;
     if (record.line >= UINT32_MAX) return resource_exhausted(rows.name + ": has more than 4294967294 lines");
-    if (count % 256 == 0 && stop_requested && stop_requested()) {
-      return interrupted(fmt::format("{}: interrupted while line {} was read", rows.name, record.line));
+    if (count % 256 == 0) {
+      if (watch.stop_requested && watch.stop_requested()) {
+        return interrupted(fmt::format("{}: interrupted while line {} was read", rows.name, record.line));
+      }
+      if (watch.progressed) watch.progressed(record.offset, bytes_total);
     }
     BATCHWRIGHT_RETURN_IF_ERROR(take(record, entry_of(record)));
   }
@@ -91,10 +95,10 @@ Status check_distinct(const RowFile& rows, const RowIndex& index, std::deque<Ide
 
 }  // namespace
 
-Result<RowIndex> RowIndex::build(const RowFile& rows, const StopRequested& stop_requested) {
+Result<RowIndex> RowIndex::build(const RowFile& rows, const ReadWatch& watch) {
   RowIndex index;
   std::deque<Identity> identities;
-  BATCHWRIGHT_RETURN_IF_ERROR(scan(rows, stop_requested, [&](const ScannedRecord& record, const RowEntry& entry) {
+  BATCHWRIGHT_RETURN_IF_ERROR(scan(rows, watch, [&](const ScannedRecord& record, const RowEntry& entry) {
     if (!record.too_long) {
       const ParsedRow row = rows.format.parse(record.text, record.line, index.size());
       if (const std::string* const id = custom_id_of(row)) {
@@ -116,11 +120,11 @@ Hash128 RowIndex::rows_hash(const RowFormat& format) const {
   return hasher.digest();
 }
 
-Result<RowIndex::Fingerprint> RowIndex::fingerprint(const RowFile& rows, const StopRequested& stop_requested) {
+Result<RowIndex::Fingerprint> RowIndex::fingerprint(const RowFile& rows, const ReadWatch& watch) {
   Hasher128 hasher;
   begin_hash(hasher, rows.format);
   Fingerprint out;
-  BATCHWRIGHT_RETURN_IF_ERROR(scan(rows, stop_requested, [&](const ScannedRecord& /*record*/, const RowEntry& entry) {
+  BATCHWRIGHT_RETURN_IF_ERROR(scan(rows, watch, [&](const ScannedRecord& /*record*/, const RowEntry& entry) {
     update_hash(hasher, entry);
     ++out.rows;
     return Status();
@@ -178,13 +182,13 @@ Result<std::optional<RowIndex>> RowIndex::load(FileSystem& files, const std::str
   }
 }
 
-Status RowIndex::check_unchanged(const RowFile& rows, const StopRequested& stop_requested) const {
+Status RowIndex::check_unchanged(const RowFile& rows, const ReadWatch& watch) const {
   int64_t row = 0;
   const auto changed = [&](int64_t line) {
     return invalid_argument(
         fmt::format("the rows have changed since the job began: line {} of {} is another", line, rows.name));
   };
-  BATCHWRIGHT_RETURN_IF_ERROR(scan(rows, stop_requested, [&](const ScannedRecord& record, const RowEntry& entry) {
+  BATCHWRIGHT_RETURN_IF_ERROR(scan(rows, watch, [&](const ScannedRecord& record, const RowEntry& entry) {
     if (row >= size() || (*this)[row] != entry) return changed(record.line);
     ++row;
     return Status();

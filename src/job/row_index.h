@@ -35,14 +35,21 @@ struct RowFile {
 
 using StopRequested = std::function<bool()>;
 
+// Asked now and then while a whole file is read, which may take minutes. Both may be empty.
+struct ReadWatch {
+  StopRequested stop_requested;
+  // How far the reading is; bytes_total is 0 where nobody knows.
+  std::function<void(uint64_t bytes, uint64_t bytes_total)> progressed = {};
+};
+
 class RowIndex {
  public:
   RowIndex() = default;
 
   // kInvalidData: the file holds no rows, or two rows have the same custom_id (both are named). Records that are wrong
-  // by themselves are entries like any other. `stop_requested` is asked now and then: kInterrupted. Memory: 56 bytes a
+  // by themselves are entries like any other. kInterrupted: `watch` wants a stop. Memory: 56 bytes a
   // row, 32 when it is done.
-  static Result<RowIndex> build(const RowFile& rows, const StopRequested& stop_requested);
+  static Result<RowIndex> build(const RowFile& rows, const ReadWatch& watch);
 
   // The entries' own hash and the format's: equal for equal jobs.
   Hash128 rows_hash(const RowFormat& format) const;
@@ -51,13 +58,13 @@ class RowIndex {
     Hash128 hash;
     int64_t rows = 0;
   };
-  static Result<Fingerprint> fingerprint(const RowFile& rows, const StopRequested& stop_requested);
+  static Result<Fingerprint> fingerprint(const RowFile& rows, const ReadWatch& watch);
 
   Status save(FileSystem& files, const std::string& path) const;
   // Nothing where there is no index at the path, or one that is damaged: it can be made again.
   static Result<std::optional<RowIndex>> load(FileSystem& files, const std::string& path);
   // Compares every record with its entry, without parsing. kInvalidArgument names the first that differs.
-  Status check_unchanged(const RowFile& rows, const StopRequested& stop_requested) const;
+  Status check_unchanged(const RowFile& rows, const ReadWatch& watch) const;
 
   int64_t size() const { return static_cast<int64_t>(entries_.size()); }
   const RowEntry& operator[](int64_t row) const { return entries_[static_cast<size_t>(row)]; }

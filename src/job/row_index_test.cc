@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/memory_file_system.h"
 #include "job/json_lines_format.h"
@@ -22,7 +24,7 @@ class RowIndexTest : public testing::Test {
   RowFile rows() const { return {*file_, *format_, "job"}; }
   Result<RowIndex> build(const std::string& content, const ProtocolLimits& limits = {}) {
     write(content, limits);
-    return RowIndex::build(rows(), nullptr);
+    return RowIndex::build(rows(), {});
   }
   static std::string many_rows(int count) {
     std::string text;
@@ -45,6 +47,24 @@ TEST_F(RowIndexTest, HoldsEveryLineThatIsNotEmpty) {
   EXPECT_EQ(std::get<Row>(index->read(rows(), 0).value()).custom_id, "line-2");
   EXPECT_TRUE(std::holds_alternative<RowError>(index->read(rows(), 1).value()));
   EXPECT_EQ(std::get<Row>(index->read(rows(), 2).value()).custom_id, "x");
+}
+
+TEST_F(RowIndexTest, SaysHowFarItHasRead) {
+  const std::string content = many_rows(2000);
+  write(content);
+  std::vector<uint64_t> places;
+  ReadWatch watch;
+  watch.progressed = [&](uint64_t bytes, uint64_t bytes_total) {
+    EXPECT_EQ(bytes_total, content.size());
+    places.push_back(bytes);
+  };
+  ASSERT_TRUE(RowIndex::build(rows(), watch).ok());
+  ASSERT_GE(places.size(), 5U);
+  EXPECT_TRUE(std::is_sorted(places.begin(), places.end()));
+  EXPECT_GT(places.back(), content.size() / 2);
+  // A stop that is wanted later on ends it there.
+  watch.stop_requested = [&] { return places.size() >= 8; };
+  EXPECT_EQ(RowIndex::build(rows(), watch).status().code(), StatusCode::kInterrupted);
 }
 
 TEST_F(RowIndexTest, DuplicatesNameBothLines) {
@@ -98,9 +118,9 @@ TEST_F(RowIndexTest, IsKeptInAFile) {
   ASSERT_EQ((*loaded)->size(), 40'001);
   for (int64_t row = 0; row < index->size(); ++row) ASSERT_EQ((**loaded)[row], (*index)[row]);
   EXPECT_EQ((*loaded)->rows_hash(*format_), index->rows_hash(*format_));
-  EXPECT_TRUE((*loaded)->check_unchanged(rows(), nullptr).ok());
-  EXPECT_EQ(RowIndex::fingerprint(rows(), nullptr)->hash, index->rows_hash(*format_));
-  EXPECT_EQ(RowIndex::fingerprint(rows(), nullptr)->rows, 40'001);
+  EXPECT_TRUE((*loaded)->check_unchanged(rows(), {}).ok());
+  EXPECT_EQ(RowIndex::fingerprint(rows(), {})->hash, index->rows_hash(*format_));
+  EXPECT_EQ(RowIndex::fingerprint(rows(), {})->rows, 40'001);
 }
 
 TEST_F(RowIndexTest, ADamagedFileIsNoIndex) {
@@ -125,8 +145,8 @@ TEST_F(RowIndexTest, ChangesAreNamed) {
   const auto index = build(content);
   const auto change = [&](const std::string& changed) {
     write(changed);
-    const Status status = index->check_unchanged(rows(), nullptr);
-    EXPECT_NE(RowIndex::fingerprint(rows(), nullptr)->hash, index->rows_hash(*format_));
+    const Status status = index->check_unchanged(rows(), {});
+    EXPECT_NE(RowIndex::fingerprint(rows(), {})->hash, index->rows_hash(*format_));
     return status;
   };
   std::string other = content;

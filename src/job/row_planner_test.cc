@@ -30,7 +30,7 @@ class RowPlannerTest : public testing::Test {
     input_ = *files_.open_read("job.jsonl");
     format_ = *open_row_format({}, {}, *input_, "job.jsonl");
     rows_ = std::make_unique<RowFile>(RowFile{*input_, *format_, "job.jsonl"});
-    index_ = *RowIndex::build(*rows_, nullptr);
+    index_ = *RowIndex::build(*rows_, {});
     is_wanted_.assign(bodies.size(), true);
   }
 

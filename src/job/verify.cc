@@ -59,11 +59,11 @@ Status Verification::open_rows(const StopRequested& stop_requested) {
     }
     input.path = paths.input;
   }
-  input_name_ = input.path == "-" ? "standard input" : input.path;
-  input.stop_requested = stop_requested;
+  input_name_ = input_name(input.path);
+  input.watch = {stop_requested};
   BATCHWRIGHT_ASSIGN_OR_RETURN(input_, open_input_file(files_, input));
   BATCHWRIGHT_ASSIGN_OR_RETURN(format_, open_row_format(parameters_.format, parameters_.limits, *input_, input_name_));
-  BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build({*input_, *format_, input_name_}, stop_requested));
+  BATCHWRIGHT_ASSIGN_OR_RETURN(index_, RowIndex::build({*input_, *format_, input_name_}, {stop_requested}));
   if (index_.rows_hash(*format_).hex() != parameters_.rows_hash) {
     return invalid_argument(fmt::format("{} does not hold the rows of the job: it has {} rows, the job had {}{}",
                                         input_name_, index_.size(), parameters_.rows,
