@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kGroupTokens = kPagePositions / 2;
 // Answers are drawn from those that are longer than this share of all.
-constexpr double kBoldest = 0.65;
+constexpr double kBoldest = 0.5;
 
 // Between 0 and 1, by two irrational steps: neighbours in number lie apart, and so do the draws of one row.
 double place_of(uint64_t number, int generated) {

@@ -48,7 +48,7 @@ class LengthSample {
 };
 
 // The past of a Past-Future scheduler (Gong et al., LightLLM, ASPLOS 2025): each row is expected to be as long as one
-// of the last answers, drawn from the longest third, and who outlives that as long as one drawn likewise from
+// of the last answers, drawn from the longer half, and who outlives that as long as one drawn likewise from
 // those that were longer still. So many rows together are as long as they should be, and some more, whatever lengths
 // there are; a fixed share's length is that of all or of none where there are two lengths in a group. More caution
 // leaves memory empty, and less makes too many wait (plan/admission_test.cc). Nothing is left to chance: a row's draw
@@ -62,8 +62,8 @@ class LengthSample {
 // longest time give way. Not thread-safe.
 class AnswerLengths {
  public:
-  static constexpr int kPrior = 128;
-  static constexpr size_t kEnough = 16;
+  static constexpr int kPrior = 64;
+  static constexpr size_t kEnough = 8;
   static constexpr size_t kGroupsMax = 64;
 
   void record(uint32_t group, int tokens);

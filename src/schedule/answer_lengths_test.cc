@@ -54,19 +54,19 @@ Draws draw(const AnswerLengths& lengths, int generated) {
   return draws;
 }
 
-TEST(AnswerLengths, AreDrawnFromTheLongestThird) {
+TEST(AnswerLengths, AreDrawnFromTheLongerHalf) {
   AnswerLengths lengths;
   for (int i = 0; i < 1000; ++i) lengths.record(0, i * 7 % 1000);  // each of 0 .. 999 once
   const Draws first = draw(lengths, 0);
-  EXPECT_EQ(first.least, 650);
+  EXPECT_EQ(first.least, 500);
   EXPECT_EQ(first.most, 999);
-  EXPECT_NEAR(first.mean, 825, 1);
+  EXPECT_NEAR(first.mean, 750, 1);
   // Who got so far: of 800 .. 999.
   const Draws later = draw(lengths, 799);
-  EXPECT_EQ(later.least, 930);
+  EXPECT_EQ(later.least, 900);
   EXPECT_EQ(later.most, 999);
-  EXPECT_NEAR(later.mean, 965, 1);
-  EXPECT_EQ(lengths.expected(0, 650, 1), 650);
+  EXPECT_NEAR(later.mean, 950, 1);
+  EXPECT_EQ(lengths.expected(0, 500, 1), 500);
   EXPECT_EQ(lengths.expected(0, 32000, 1, 999), 999) << "nothing longer is known";
   // What was long ago is forgotten.
   for (int i = 0; i < 1024; ++i) lengths.record(0, 10);
@@ -81,7 +81,7 @@ TEST(AnswerLengths, OfTwoLengthsBothAreExpected) {
     const Draws first = draw(lengths, 0);
     EXPECT_EQ(first.least, 60);
     EXPECT_EQ(first.most, 1500);
-    EXPECT_NEAR(first.share_of_most, long_ones / 350.0, 0.01);
+    EXPECT_NEAR(first.share_of_most, long_ones / 500.0, 0.01);
     EXPECT_EQ(draw(lengths, 60).least, 1500) << "who outlives the one has the other";
   }
 }
