@@ -186,8 +186,9 @@ bool Scheduler::peak_fits(Sequence* candidate, std::span<Sequence* const> steppe
   const auto count = [&](Sequence& s) {
     // What a candidate has not taken yet it finds with others, which hold it already.
     const bool looks = !s.runs && s.table.blocks() == 0;
-    const int kept = looks ? s.found : std::min(cache_.kept_blocks(s.table), blocks_for(s.size()));
-    kept_pages -= looks ? 0 : s.table.blocks() - kept;
+    const int stays = std::min(cache_.kept_blocks(s.table), blocks_for(s.size()));
+    const int kept = looks ? std::max(s.found, stays) : stays;
+    kept_pages += kept - (looks ? s.found : s.table.blocks());
     const int growth = s.growth() - (s.steps ? 1 : 0);
     if (growth >= 0) by_growth_.push_back({-growth, {s.size() + (s.steps ? 1 : 0), growth, kept}});
   };
@@ -382,8 +383,7 @@ bool Scheduler::copy_beginning(Sequence& s) {
   const int from = s.spec.prompt_logits_from;
   const int last = from < 0 ? s.size() - 1 : std::min(s.size() - 1, from);
   const int most = std::min(last - s.computed, kPagePositions - 1);
-  // Who waits lets others go before it, which plans of scarce memory do not reckon with.
-  if (most < kCopiedMin || !is_plenty(nullptr)) return false;
+  if (most < kCopiedMin) return false;
   const Sequence* source = nullptr;
   int positions = 0;
   int coming = 0;
@@ -400,7 +400,8 @@ bool Scheduler::copy_beginning(Sequence& s) {
   };
   for (const Sequence* other : running_) look_at(*other);
   for (const auto& other : leaving_) look_at(*other);
-  if (coming >= positions + kCopiedMin) return true;
+  // Who waits lets others go before it, which plans of scarce memory do not reckon with.
+  if (coming >= positions + kCopiedMin && is_plenty(nullptr)) return true;
   const int block = s.computed / kPagePositions;
   if (positions < kCopiedMin || cache_.reserve(s.table, block + 1) <= block) return false;
   for (int c = 0; c < cache_.classes(); ++c) {
