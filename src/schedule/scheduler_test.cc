@@ -103,6 +103,50 @@ TEST(Scheduler, OfPagesThatBeginAlikeTheBeginningIsCopied) {
   }
 }
 
+// Where memory is scarce nobody waits to copy what is about to be computed, but what is computed is copied all the
+// same.
+TEST(Scheduler, OfPagesThatBeginAlikeTheBeginningIsCopiedWhereMemoryIsScarceToo) {
+  constexpr int kRows = 30;
+  constexpr int kGenerated = 6;
+  PageCache cache({{0, 9}});  // that 8 have one page in common and one each of their own
+  FakeModel model(cache);
+  SchedulerOptions options;
+  options.max_batch_tokens = 64;
+  Scheduler scheduler(options, cache);
+  std::map<int64_t, std::vector<TokenId>> tokens;
+  for (int i = 0; i < kRows; ++i) {
+    SequenceSpec spec;
+    spec.prompt.assign(100, 7);
+    spec.prompt.resize(120, 100 + i);
+    spec.expected_tokens = kGenerated;
+    const auto prompt = spec.prompt;
+    tokens[scheduler.add(std::move(spec))] = prompt;
+  }
+  int64_t rows = 0;
+  int running = 0;
+  while (scheduler.running() + scheduler.waiting() > 0) {
+    const Step& step = scheduler.plan();
+    ASSERT_GT(step.rows(), 0);
+    rows += step.rows();
+    running = std::max(running, scheduler.running());
+    ASSERT_NO_FATAL_FAILURE(model.run(step, tokens));
+    scheduler.commit();
+    for (const LogitsRow& row : std::vector(step.logits)) {
+      auto& known = tokens[row.sequence];
+      if (known.size() == 120 + kGenerated - 1) {
+        scheduler.remove(row.sequence);
+        continue;
+      }
+      known.push_back(50);
+      scheduler.append(row.sequence, std::span(known).last(1));
+    }
+  }
+  EXPECT_EQ(running, 8);
+  EXPECT_EQ(scheduler.preemptions(), 0);
+  // The second begins while the first computes what it could copy.
+  EXPECT_LE(rows, 100 + kRows * (20 + kGenerated - 1) + 36);
+}
+
 TEST(Scheduler, EverySequenceEndsAndSeesItsOwnTokensAlone) {
   int64_t preempted = 0;
   for (uint32_t seed = 0; seed < 60; ++seed) {
