@@ -58,7 +58,7 @@ TEST(JobMemory, ExpectedIsWhatTheTokensTake) {
   const size_t least = expected_job_memory_bytes(*index, known, 16);
   for (SimulatedRow& row : known) row.prompt_tokens = 250;
   // 64 read ahead, and 32 with the engine.
-  EXPECT_EQ(expected_job_memory_bytes(*index, known, 16), least + (64 + 32) * 249 * 12);
+  EXPECT_EQ(expected_job_memory_bytes(*index, known, 16), least + (64 + 32) * 249 * 28);
   EXPECT_LT(expected_job_memory_bytes(*index, known, 16), job_memory_bytes(*index, 16));
 }
 
