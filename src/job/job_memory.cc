@@ -20,8 +20,8 @@ constexpr size_t kOrderOfARow = 40;
 // the request and in its sequence.
 constexpr size_t kOfAByte = 8;
 
-// Of a token of a prompt: in the request, in its sequence, and what tokenising leaves in the allocator. Measured with 64
-// rows of 16,448 tokens: 19 with Qwen 2.5's vocabulary, 46 with Gemma 3's.
+// Of a token of a prompt: in the request, in its sequence, and what tokenising leaves in the allocator. Measured with
+// 64 rows of 16,448 tokens: 19 with Qwen 2.5's vocabulary, 46 with Gemma 3's.
 constexpr size_t kOfAToken = 28;
 
 // The sum of the greatest of them.
