@@ -25,9 +25,9 @@ double normal(SplitMix64& random) {
 double log_normal(SplitMix64& random) { return 120 * std::exp(normal(random)); }
 double pareto(SplitMix64& random) { return 50 * std::pow(uniform(random), -1 / 1.3); }
 
-// Two kinds of answers to one instruction, the long ones with most of the tokens.
 double short_pareto(SplitMix64& random) { return 24 * std::pow(uniform(random), -1 / 1.1); }
 
+// Two kinds of answers to one instruction, the long ones with most of the tokens.
 double two_lengths(SplitMix64& random) { return uniform(random) < 0.2 ? 1500 : 60; }
 
 struct AnswersDrawn {
@@ -119,10 +119,12 @@ TEST(Admission, HalfOfTheMemoryIsUsedAsIfLengthsWereKnown) {
         EXPECT_TRUE(of_oracle >= 0.97 || of_better >= 1.3);
         // Of two lengths the short one is right for most, and of a short job little is known until it is nearly over,
         // so that to expect nothing is not so wrong.
-        EXPECT_GT(of_better, answers.draw == two_lengths || answers.draw == short_pareto ? 0.98 : 1);
+        const bool is_hard = answers.draw == two_lengths || answers.draw == short_pareto;
+        EXPECT_GT(of_better, is_hard ? 0.98 : 1);
         EXPECT_EQ(oracle.preemptions, 0) << "nobody generates more than was expected";
         EXPECT_EQ(reserving.preemptions, 0);
-        EXPECT_LT(ours.rows_paused * 50, ours.rows_ended);
+        // Who outlives the short one has very much more before it.
+        EXPECT_LT(ours.rows_paused * (is_hard ? 50 : 100), ours.rows_ended);
         for (const SimulationResult* result : {&oracle, &ours, &reserving, &by_prompt}) {
           EXPECT_EQ(result->rows_ended, static_cast<int64_t>(rows.size()));
           EXPECT_LE(result->kv_bytes_held_max, liked / 2);
