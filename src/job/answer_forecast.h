@@ -9,12 +9,20 @@
 namespace batchwright {
 
 // The product-limit estimate (Kaplan and Meier 1958): an answer that was cut at its max_tokens, or that still runs,
-// says that it is longer than that, so that those that end first - the short ones - do not pass for all. Beyond the
-// longest that is known, and before anything is, answers end at a constant rate: at one in kPrior tokens at first, at
-// hardly any where answers were cut and none ended.
+// says that it is longer than that, so that those that end first - the short ones - do not pass for all. It reaches as
+// far as kEnough answers got.
+//
+// Beyond that, and before anything is known, answers that have t tokens end at a rate c t^(k-1): k = 0 has the heavy
+// tail of a power law, 1 that of a constant rate, 4 hardly any. How each k fares with what is known - but for the
+// shortest answers, before which none may end - gives its weight; c has a gamma distribution, of which one end in
+// kPrior tokens is known beforehand, or hardly any where answers were cut: perhaps none ever ends. The lengths are
+// those of the mixture (Bayesian model averaging).
 class AnswerForecast {
  public:
-  static constexpr double kPrior = 256;
+  static constexpr double kPrior = 110;
+  static constexpr int64_t kEnough = 4;
+
+  AnswerForecast() { learn({}); }
 
   // An answer ended by itself, or was cut (at max_tokens), with so many tokens.
   void ended(int64_t tokens, bool cut);
@@ -39,13 +47,11 @@ class AnswerForecast {
     double survive;  // the share of answers that are longer
   };
 
-  // At which answers end beyond `from`, where so many ended before in so many tokens.
-  static double rate(const Counts& counts, double from, double ends, double exposure);
+  void extend_curve(const Counts& counts);
   double survival(double tokens) const;
 
   Counts counts_;
-  std::vector<Point> curve_;  // falling; the last reaches as far as anything is known
-  double rate_ = 1 / kPrior;  // beyond it
+  std::vector<Point> curve_;  // falling
 };
 
 }  // namespace batchwright
