@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <mutex>
 #include <new>
 #include <unordered_map>
 #include <utility>
@@ -21,6 +20,7 @@
 #include "engine/request_check.h"
 #include "engine/scoring.h"
 #include "engine/sequence.h"
+#include "engine/step_accounts.h"
 #include "engine/step_costs.h"
 #include "formats/gguf.h"
 #include "model/model.h"
@@ -52,8 +52,8 @@ class EngineImpl final : public Engine {
   void cancel(uint64_t request_id) override;
   int64_t active() const override { return static_cast<int64_t>(requests_.size() + ended_.size()); }
   Result<std::vector<Completion>> step() override;
-  EngineStats stats() const override;
-  StepRecord last_step() const override;
+  EngineStats stats() const override { return accounts_.stats(); }
+  StepRecord last_step() const override { return accounts_.last_step(); }
   std::vector<StageStats> stage_stats() const override { return costs_.stage_stats(*model_); }
   Status calibrate(const CalibrationOptions& options) override;
   const CostModel* cost_model() const override { return costs_.model(); }
@@ -65,10 +65,6 @@ class EngineImpl final : public Engine {
     int choice;       // -1: this sequence scores a path of the allowed answers
     int path = -1;    // the scorer's
     int reached = 0;  // positions that were computed or found so far; given up pages do not count against it
-  };
-  struct HeldPages {
-    int64_t count = 0;
-    size_t bytes = 0;
   };
   // What a row of logits gave, made by the workers.
   struct Outcome {
@@ -94,10 +90,7 @@ class EngineImpl final : public Engine {
   void end_path(RequestState& state, size_t path);
   void end_all(RequestState& state);
   StepRecord describe(const Step& step);
-  void count_step(StepRecord& record, StepLimit limit);
-  HeldPages held_pages() const;
   StepLimit step_limit() const;
-  std::vector<Completion> take_completions();
   Result<std::vector<Completion>> take_step();
 
   EngineOptions options_;
@@ -126,12 +119,7 @@ class EngineImpl final : public Engine {
 
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start_ = Clock::now();
-  std::vector<size_t> page_bytes_;  // of each page class
-
-  mutable std::mutex stats_mutex_;
-  EngineStats stats_;
-  StepRecord last_step_;
-  int64_t generated_before_ = 0;  // of stats_.generated_tokens: counted in last_step_ or before it
+  StepAccounts accounts_;
 };
 
 Status EngineImpl::resolve_options(const EngineOptions& options) {
@@ -144,9 +132,7 @@ Status EngineImpl::resolve_options(const EngineOptions& options) {
 Status EngineImpl::set_up_cache() {
   BATCHWRIGHT_ASSIGN_OR_RETURN(KvPages pages, resolve_kv_pages(model_->shape(), options_));
   BATCHWRIGHT_RETURN_IF_ERROR(model_->allocate_kv(options_.kv_format, pages.counts));
-  for (const int32_t count : pages.counts) stats_.kv_pages_total += count;
-  stats_.kv_memory_bytes = pages.bytes();
-  page_bytes_ = std::move(pages.page_bytes);
+  accounts_.set_pages(pages);
   cache_ = std::make_unique<PageCache>(std::move(pages.specs));
   SchedulerOptions scheduling;
   scheduling.max_batch = options_.max_batch;
@@ -175,7 +161,7 @@ Result<std::unique_ptr<Engine>> EngineImpl::create(const std::string& path, cons
   engine->info_.parameters = engine->model_->parameters();
   BATCHWRIGHT_RETURN_IF_ERROR(engine->set_up_cache());
   engine->info_.context_length = engine->options_.context_length;
-  engine->stats_.weight_bytes = engine->model_->weight_bytes();
+  engine->accounts_.set_weight_bytes(engine->model_->weight_bytes());
   engine->sampler_scratch_.resize(static_cast<size_t>(engine->options_.threads));
   return std::unique_ptr<Engine>(std::move(engine));
 }
@@ -254,8 +240,7 @@ void EngineImpl::start_choice(RequestState& state, int choice) {
     ended = own.take_forced();
   }
   const std::vector<TokenId>& begun = own.choice().tokens;
-  const std::lock_guard lock(stats_mutex_);
-  stats_.generated_tokens += own.generated();
+  accounts_.add_generated(own.generated());
   if (ended) {
     state.sequences.push_back(-1);
     --state.open_choices;
@@ -279,7 +264,7 @@ void EngineImpl::start_choice(RequestState& state, int choice) {
   const int64_t sequence = scheduler_->add(std::move(spec));
   state.sequences.push_back(sequence);
   sequences_.emplace(sequence, SequenceRef{&state, choice});
-  stats_.prompt_tokens += static_cast<int64_t>(request.prompt.size());
+  accounts_.add_prompt(request.prompt.size());
 }
 
 // Each of the scorer's paths is a sequence of its own that begins like the choices'; so many at once as can run.
@@ -434,9 +419,10 @@ Result<std::vector<Completion>> EngineImpl::take_step() {
     record.seconds_forward = seconds(computed - planned);
     record.seconds_hand_on = seconds(end - computed);
     record.seconds_predicted = costs_.check(predicted, record.seconds);
-    count_step(record, limit);
+    accounts_.close(record, limit);
   }
-  return take_completions();
+  accounts_.update(*scheduler_, *cache_, costs_.checked());
+  return std::exchange(ended_, {});
 }
 
 // A row that failed takes its request with it and nothing of it is shared; then the step's pages are published, and the
@@ -497,8 +483,7 @@ bool EngineImpl::hand_on(int64_t sequence, const SequenceRef& ref, SampledToken 
     scheduler_->append(sequence, std::span(choice.choice().tokens).subspan(known));
     scheduler_->set_full_logits(sequence, choice.needs_logits());
   }
-  const std::lock_guard lock(stats_mutex_);
-  stats_.generated_tokens += choice.generated() - generated;
+  accounts_.add_generated(choice.generated() - generated);
   return ended;
 }
 
@@ -526,62 +511,8 @@ StepRecord EngineImpl::describe(const Step& step) {
     ref.reached = std::max(ref.reached, run.first_position + run.count);
     record.prompt_tokens += std::min(ref.reached, prompt) - from;
   }
-  record.sequences_running = scheduler_->running();
-  record.sequences_waiting = scheduler_->waiting();
-  const HeldPages held = held_pages();
-  record.kv_pages_used = held.count;
-  record.kv_bytes_used = held.bytes;
-  record.kv_pages_total = stats_.kv_pages_total;
-  record.kv_bytes_total = stats_.kv_memory_bytes;
+  accounts_.describe_sequences(*scheduler_, *cache_, record);
   return record;
-}
-
-void EngineImpl::count_step(StepRecord& record, StepLimit limit) {
-  const std::lock_guard lock(stats_mutex_);
-  record.step = ++stats_.steps;
-  record.generated_tokens = stats_.generated_tokens - std::exchange(generated_before_, stats_.generated_tokens);
-  const double share = static_cast<double>(record.prompt_tokens_computed) / record.tokens();
-  stats_.last_step_limit = limit;
-  stats_.prompt_tokens_computed += record.prompt_tokens_computed;
-  stats_.steps_filled += static_cast<double>(record.tokens()) / record.token_budget;
-  stats_.seconds_prefill += record.seconds * share;
-  stats_.seconds_decode += record.seconds * (1 - share);
-  last_step_ = record;
-}
-
-EngineImpl::HeldPages EngineImpl::held_pages() const {
-  HeldPages held;
-  for (int c = 0; c < cache_->classes(); ++c) {
-    held.count += cache_->held(c);
-    held.bytes += static_cast<size_t>(cache_->held(c)) * page_bytes_[static_cast<size_t>(c)];
-  }
-  return held;
-}
-
-std::vector<Completion> EngineImpl::take_completions() {
-  std::vector<Completion> completions = std::exchange(ended_, {});
-  const std::lock_guard lock(stats_mutex_);
-  stats_.preemptions = scheduler_->preemptions();
-  stats_.sequences_running = scheduler_->running();
-  stats_.sequences_waiting = scheduler_->waiting();
-  stats_.cost_model_error = costs_.checked().median_error();
-  stats_.steps_predicted = costs_.checked().steps();
-  stats_.kv_pages_used = held_pages().count;
-  stats_.kv_bytes_touched = 0;
-  for (int c = 0; c < cache_->classes(); ++c) {
-    stats_.kv_bytes_touched += static_cast<size_t>(cache_->touched(c)) * page_bytes_[static_cast<size_t>(c)];
-  }
-  return completions;
-}
-
-EngineStats EngineImpl::stats() const {
-  const std::lock_guard lock(stats_mutex_);
-  return stats_;
-}
-
-StepRecord EngineImpl::last_step() const {
-  const std::lock_guard lock(stats_mutex_);
-  return last_step_;
 }
 
 // What steps cost
