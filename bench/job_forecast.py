@@ -13,33 +13,46 @@ import pathlib
 from job_figures import Figure
 
 SHARES = (0.05, 0.25, 0.5)  # of the rows
+OVER_ALL_RUNS = ("prompt_tokens", "prompt_tokens_computed", "generated_tokens", "seconds", "steps", "preemptions")  # of a report
 LEFT_LEAST = 1.0  # seconds: of less nothing is judged
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A job of bench/jobs with the options that it runs with. `ends_freely`: not all answers run to max_tokens."""
+    """A job of bench/jobs with the options that it runs with. `ends_freely`: not all answers run to max_tokens. With
+    `rows_first` so many rows run beforehand, so that the plan, which is then of the others, knows how long answers are."""
     name: str
     path: pathlib.Path
     options: tuple = ()
     ends_freely: bool = False
+    rows_first: int = 0
 
 
 def measure(bench, case):
-    pairs = [{"plan": bench.jobs.plan(case.path, *case.options)["plan"],
+    pairs = [pair_begun(bench, case) if case.rows_first else
+             {"plan": bench.jobs.plan(case.path, *case.options)["plan"],
               "run": bench.jobs.run(case.path, *case.options, progress=True)} for _ in range(bench.pairs)]
-    return {"name": case.name, "ends_freely": case.ends_freely, "limits_memory": "--kv-memory" in case.options, "pairs": pairs}
+    return {"name": case.name, "ends_freely": case.ends_freely, "limits_memory": "--kv-memory" in case.options,
+            "rows_first": case.rows_first, "pairs": pairs}
+
+
+def pair_begun(bench, case):
+    first = bench.jobs.run(case.path, *case.options, "--limit", case.rows_first)
+    plan = bench.jobs.plan(case.path, *case.options, "-o", bench.jobs.out)["plan"]
+    run = bench.jobs.run(case.path, *case.options, progress=True, restart=False)
+    return {"plan": plan, "run": {**run, **{key: run[key] - first[key] for key in OVER_ALL_RUNS}}}
 
 
 def off(said, real):
     return said / real - 1 if real else 0.0
 
 
-def time_left_off(run, share):
+def time_left_off(run, share, rows_first):
     """None: nothing was said between then and the last second."""
+    rows = rows_first + share * (run["rows_total"] - rows_first)
     for event in run["progress"]:
         left = run["seconds"] - event["seconds"]
-        if event["rows"] >= share * run["rows_total"] and event["seconds_left"] is not None:
+        if event["rows"] >= rows and event["seconds_left"] is not None:
             return off(event["seconds_left"], left) if left >= LEFT_LEAST else None
     return None
 
@@ -63,8 +76,8 @@ def seconds(plan, run, ends_freely):
     return Figure("seconds", f"{shown}, {error:+.0%}", error, "in the range" if ends_freely else "within 10%", reached)
 
 
-def time_left(run):
-    errors = [time_left_off(run, share) for share in SHARES]
+def time_left(run, rows_first):
+    errors = [time_left_off(run, share, rows_first) for share in SHARES]
     shown = ", ".join("-" if error is None else f"{error:+.0%}" for error in errors)
     return Figure("time left at " + ", ".join(f"{share:.0%}" for share in SHARES), shown, errors[0], "within 10% at 5%",
                   None if errors[0] is None else abs(errors[0]) <= 0.1)
@@ -99,6 +112,6 @@ def figures(raw):
     """Of the pair of plan and run whose run took the middling time."""
     ordered = sorted(raw["pairs"], key=lambda pair: pair["run"]["seconds"])
     plan, run = ordered[len(ordered) // 2]["plan"], ordered[len(ordered) // 2]["run"]
-    return [Figure("rows", f"{run['rows_total']:,}"), prompt_tokens(plan, run), answers(plan, run, raw["ends_freely"]),
-            seconds(plan, run, raw["ends_freely"]), time_left(run), peak_memory(plan, run), kv_memory_above(plan, run),
+    return [Figure("rows", f"{run['rows_total'] - raw['rows_first']:,}"), prompt_tokens(plan, run), answers(plan, run, raw["ends_freely"]),
+            seconds(plan, run, raw["ends_freely"]), time_left(run, raw["rows_first"]), peak_memory(plan, run), kv_memory_above(plan, run),
             cost_model(run), paused(run, raw["limits_memory"])]

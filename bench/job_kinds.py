@@ -17,6 +17,7 @@ from job_rows import Row, prompts
 from package_text import TextError, attention_shape
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROWS_FIRST = 64  # of a job that is `begun`
 
 
 def load_demo():
@@ -56,7 +57,11 @@ class Demo:
     def cases(self, bench):
         if "tokenizer.chat_template" not in bench.metadata:
             return []
-        return [Case(self.name, self.make(bench)[0], ends_freely=True)]
+        path = self.make(bench)[0]
+        cases = [Case(self.name, path, ends_freely=True)]
+        if self.rows // bench.shrink > 2 * ROWS_FIRST:
+            cases.append(Case(f"{self.name}, begun", path, ends_freely=True, rows_first=ROWS_FIRST))
+        return cases
 
     def measure(self, bench):
         path, lines = self.make(bench)
@@ -247,8 +252,12 @@ class HalfMemory:
 
     def cases(self, bench):
         job = self.prepare(bench)
+        scarce = (*job["options"], "--kv-memory", job["half"])
+        begun = {"ends_freely": True, "rows_first": ROWS_FIRST}
         return [Case(f"{self.name}, plenty", job["path"], job["options"], ends_freely=True),
-                Case(self.name, job["path"], (*job["options"], "--kv-memory", job["half"]), ends_freely=True)]
+                Case(self.name, job["path"], scarce, ends_freely=True),
+                Case(f"{self.name}, plenty, begun", job["path"], job["options"], **begun),
+                Case(f"{self.name}, begun", job["path"], scarce, **begun)]
 
     def measure(self, bench):
         job = self.prepare(bench)

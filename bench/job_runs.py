@@ -64,14 +64,15 @@ class Jobs:
     def knows(self, option):
         return option + " " in self.options
 
-    def run(self, job, *options, out=ANSWERS, trace=False, progress=False):
-        """With a trace where it is wanted and the program writes one, with what it said while it ran."""
+    def run(self, job, *options, out=ANSWERS, trace=False, progress=False, restart=True):
+        """With a trace where it is wanted and the program writes one, with what it said while it ran. Without `restart` it
+        goes on where the last run of the same `out` ended."""
         out = self.folder / out
         trace_file = self.folder / "trace.json"
         trace = trace and self.knows("--trace")
         options = [*options, *(["--trace", trace_file] if trace else [])]
         began = time.monotonic()
-        said = call([self.binary, "run", job, "-m", self.model, "-o", out, "--restart", "--json" if progress else "--quiet",
+        said = call([self.binary, "run", job, "-m", self.model, "-o", out, *(["--restart"] if restart else []), "--json" if progress else "--quiet",
                      *self.machine, *options]).stderr
         wall = time.monotonic() - began
         report = json.loads(out.with_name(out.name + ".report.json").read_text(encoding="utf-8"))

@@ -150,7 +150,8 @@ class Adviser {
     advice_.push_back(
         {"max_tokens",
          fmt::format("the time is uncertain by a factor of {:.1f} because answers may have {:.0f} tokens: "
-                     "a lower max_tokens, or --expected-tokens if their mean is known, narrows it",
+                     "a lower max_tokens, or --expected-tokens if their mean is known, narrows it; "
+                     "or run some rows first (run -o FILE --limit 64), then plan the others (plan -o FILE)",
                      range, input_.free_answers_max_tokens),
          {{"times", range}, {"max_tokens", input_.free_answers_max_tokens}}});
   }
