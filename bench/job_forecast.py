@@ -47,7 +47,7 @@ def off(said, real):
     return said / real - 1 if real else 0.0
 
 
-def time_left_off(run, share, rows_first):
+def time_left_off(run, share, rows_first=0):
     """None: nothing was said between then and the last second."""
     rows = rows_first + share * (run["rows_total"] - rows_first)
     for event in run["progress"]:
