@@ -72,8 +72,8 @@ class Jobs:
         trace = trace and self.knows("--trace")
         options = [*options, *(["--trace", trace_file] if trace else [])]
         began = time.monotonic()
-        said = call([self.binary, "run", job, "-m", self.model, "-o", out, *(["--restart"] if restart else []), "--json" if progress else "--quiet",
-                     *self.machine, *options]).stderr
+        said = call([self.binary, "run", job, "-m", self.model, "-o", out, *(["--restart"] if restart else []),
+                     "--json" if progress else "--quiet", *self.machine, *options]).stderr
         wall = time.monotonic() - began
         report = json.loads(out.with_name(out.name + ".report.json").read_text(encoding="utf-8"))
         self.isa = report["isa"]

@@ -8,7 +8,6 @@ void StepAccounts::set_weight_bytes(size_t bytes) { stats_.weight_bytes = bytes;
 
 void StepAccounts::set_pages(const KvPages& pages) {
   page_bytes_ = pages.page_bytes;
-  stats_.kv_pages_total = 0;
   for (const int32_t count : pages.counts) stats_.kv_pages_total += count;
   stats_.kv_memory_bytes = pages.bytes();
 }
