@@ -101,6 +101,11 @@ struct StepRecord {
   int token_budget = 0;            // tokens that it could hold
   int decode_tokens = 0;           // computed in it: tokens of answers,
   int prompt_tokens_computed = 0;  // and of prompts; recomputed ones count again
+  // Where in their sequences these stand: sums of positions, and of prompts the mean tokens of the runs that they came
+  // in, each as often as it has tokens.
+  int64_t decode_positions = 0;
+  int64_t prompt_positions = 0;
+  double prompt_run_tokens = 0;
   // Tokens of prompts, each choice's, that its sequences got past for the first time, and how many of these they found
   // in shared pages.
   int64_t prompt_tokens = 0;

@@ -39,6 +39,11 @@ int reused_by_own(const Request& request) {
   return request.reused_tokens < 0 ? -1 : static_cast<int>(request.prompt.size());
 }
 
+// Of so many positions from the first on.
+int64_t sum_of_positions(int first, int count) {
+  return int64_t{count} * first + int64_t{count} * (count - 1) / 2;
+}
+
 class EngineImpl final : public Engine {
  public:
   static Result<std::unique_ptr<Engine>> create(const std::string& path, const EngineOptions& options);
@@ -499,18 +504,23 @@ StepRecord EngineImpl::describe(const Step& step) {
   StepRecord record;
   record.token_budget = options_.max_batch_tokens;
   record.logits_rows = static_cast<int>(step.logits.size());
+  double squares = 0;
   for (const Run& run : step.runs) {
     SequenceRef& ref = sequences_.at(run.sequence);
     const auto prompt = static_cast<int>(ref.request->request.prompt.size());
     const int computed = std::clamp(prompt - run.first_position, 0, run.count);
     record.prompt_tokens_computed += computed;
     record.decode_tokens += run.count - computed;
+    record.prompt_positions += sum_of_positions(run.first_position, computed);
+    record.decode_positions += sum_of_positions(run.first_position + computed, run.count - computed);
+    squares += double{1} * computed * computed;
     if (ref.path >= 0) continue;  // its prompt is that of the choices
     const int from = std::min(ref.reached, prompt);
     record.prompt_tokens_shared += std::max(0, std::min(run.first_position, prompt) - from);
     ref.reached = std::max(ref.reached, run.first_position + run.count);
     record.prompt_tokens += std::min(ref.reached, prompt) - from;
   }
+  if (squares > 0) record.prompt_run_tokens = squares / record.prompt_tokens_computed;
   accounts_.describe_sequences(*scheduler_, *cache_, record);
   return record;
 }

@@ -135,37 +135,25 @@ StepTokens TimeLeft::composition(const StepRecord& step) const {
   StepTokens tokens;
   tokens.prompt = step.prompt_tokens_computed;
   tokens.decode = step.decode_tokens;
+  if (tokens.prompt > 0) {
+    tokens.prompt_position = static_cast<double>(step.prompt_positions) / tokens.prompt;
+    tokens.prompt_span = step.prompt_run_tokens;
+  }
+  if (tokens.decode > 0) tokens.decode_position = static_cast<double>(step.decode_positions) / tokens.decode;
   double own = 0;
-  double own_all = 0;
-  double own_positions = 0;
-  double own_spans = 0;
   double choices = 0;
-  double positions = 0;
-  double ages = 0;
   double full = 0;
   const double a_step = mean_age();
   for (const auto& [id, row] : in_flight_) {
     if (row.started_step < 0) break;
-    const RowLoad& load = row.load;
-    const double each =
-        static_cast<double>(load.compute_tokens) / static_cast<double>(std::max<int64_t>(1, load.choices));
-    own += each;
-    own_all += static_cast<double>(load.compute_tokens);
-    own_spans += each * each;
-    own_positions += each * (static_cast<double>(load.prompt_tokens) - each / 2);
-    const auto of_row = static_cast<double>(load.choices);
+    const auto of_row = static_cast<double>(row.load.choices);
     choices += of_row;
+    own += static_cast<double>(row.load.compute_tokens) +
+           of_row * a_step * static_cast<double>(steps_ - row.started_step);
     if (row.full_logits) full += of_row;
-    positions += of_row * static_cast<double>(load.prompt_tokens);
-    ages += of_row * a_step * static_cast<double>(steps_ - row.started_step);
-  }
-  if (own > 0) {
-    tokens.prompt_position = own_positions / own;
-    tokens.prompt_span = own_spans / own;
   }
   if (choices > 0) {
-    tokens.decode_position = (positions + ages) / choices;
-    tokens.decode_own = (own_all + ages) / choices;
+    tokens.decode_own = own / choices;
     tokens.decode_full = tokens.decode * full / choices;
   }
   return tokens;

@@ -97,7 +97,7 @@ class Steps {
     StepRecord record;
     record.token_budget = budget_;
     const int could_run = std::min(static_cast<int>(active_.size()), max_batch_);
-    double positions = 0;
+    double squares = 0;
     int room = budget_;
     for (int pass = 0; pass < 2; ++pass) {
       for (int i = 0; i < could_run; ++i) {
@@ -105,7 +105,7 @@ class Steps {
         if (pass == 0 && a.generated > 0) {
           record.sequences_running = i + 1;
           ++record.decode_tokens;
-          positions += a.row.prompt + a.generated;
+          record.decode_positions += a.row.prompt + a.generated;
           ++record.generated_tokens;
           ++a.generated;
           --room;
@@ -113,7 +113,8 @@ class Steps {
           record.sequences_running = i + 1;
           const int tokens = std::min(room, static_cast<int>(a.prompt_left));
           record.prompt_tokens_computed += tokens;
-          positions += tokens * (a.row.prompt - a.prompt_left + tokens / 2.0);
+          record.prompt_positions += std::llround(tokens * (a.row.prompt - a.prompt_left + tokens / 2.0));
+          squares += double{1} * tokens * tokens;
           room -= tokens;
           a.prompt_left -= tokens;
           if (a.prompt_left > 0) continue;
@@ -124,6 +125,8 @@ class Steps {
     }
     record.sequences_waiting = static_cast<int>(active_.size()) - record.sequences_running;
     record.step = ++steps_;
+    if (squares > 0) record.prompt_run_tokens = squares / record.prompt_tokens_computed;
+    const auto positions = static_cast<double>(record.prompt_positions + record.decode_positions);
     const double tokens = record.tokens();
     record.seconds = 0.004 + std::max(0.012, 0.00025 * tokens) + positions * 1e-7;
     record.seconds *= 1 + noise * (uniform(random_) - 0.5);
@@ -201,6 +204,13 @@ TEST(TimeLeftTest, ShortAnswersToSharedPrompts) {
   std::vector<TestRow> rows = repeated(512, {520, 60, 6, 8});
   rows[0].compute = 520;
   EXPECT_NEAR(Steps(rows, 64, 512).relative_error_after(0.05), 0, 0.1);
+}
+
+// What is computed of the prompt sees little of it at first.
+TEST(TimeLeftTest, ALongPromptCostsMoreTheFurtherItIs) {
+  std::vector<TestRow> rows = repeated(64, {16400, 16, 33, 33});
+  rows[0].compute = 16400;
+  EXPECT_NEAR(Steps(rows, 64, 512).relative_error_after(0.0), 0, 0.1);
 }
 
 // The last wave is not full, and the last rows run alone.
