@@ -8,7 +8,9 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <initializer_list>
 #include <limits>
+#include <map>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +29,9 @@ constexpr uint64_t kFileBytesMax = 1 << 20;
 constexpr double kEnoughSeconds = 1.5;
 constexpr int kRepeatMax = 9;
 constexpr int kBlocksMax = 64;
+// From so many tokens on a step costs no more than several of fewer, but at least so many: weights are read for each,
+// and the products of all are of one kind.
+constexpr double kLargeStep = 64;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
@@ -62,23 +67,29 @@ struct Measurement {
   StepWork work = {};
   int times_measured = 0;
   StepTimes least = {};
-  // Of whole steps.
-  double seconds_shortest = std::numeric_limits<double>::infinity();
-  double seconds_second = std::numeric_limits<double>::infinity();
+  std::vector<double> layers = {};  // each time
 
   void add(const StepTimes& times) {
     if (times_measured++ == 0) least = times;
     least.keep_least(times);
-    seconds_second = std::min(seconds_second, std::max(seconds_shortest, times.total()));
-    seconds_shortest = std::min(seconds_shortest, times.total());
+    layers.push_back(times.layers);
   }
 };
 
+// By how much the second shortest time was longer than the shortest, of steps with as many tokens, as the median.
 double median_spread(const std::vector<Measurement>& all) {
-  std::vector<double> spreads;
+  std::map<double, std::vector<double>> by_tokens;
   for (const Measurement& m : all) {
-    if (m.times_measured > 0) spreads.push_back(std::min(1.0, m.seconds_second / m.seconds_shortest - 1));
+    std::vector<double>& times = by_tokens[m.work.tokens];
+    times.insert(times.end(), m.layers.begin(), m.layers.end());
   }
+  std::vector<double> spreads;
+  for (auto& [tokens, times] : by_tokens) {
+    if (times.size() < 2) continue;
+    std::partial_sort(times.begin(), times.begin() + 2, times.end());
+    spreads.push_back(times[1] / times[0] - 1);
+  }
+  if (spreads.empty()) return 1;
   const auto middle = spreads.begin() + static_cast<ptrdiff_t>(spreads.size() / 2);
   std::nth_element(spreads.begin(), middle, spreads.end());
   return *middle;
@@ -93,28 +104,29 @@ std::vector<Measurement> plan_measurements(const CalibrationLimits& limits, int 
   const auto add_tokens = [&](int tokens) {
     if (tokens > tokens_max) return;
     const int runs = blocks_for(tokens);
-    all.push_back({Of::kTokens, {runs, tokens / runs, 0, 0, std::min(tokens, 256), false}});
+    all.push_back({Of::kTokens, {runs, tokens / runs, 0, 0, tokens <= 256 ? tokens : 0, false}});
   };
-  for (const int tokens : {1, 2, 4, 8, 12, 16, 24, 32, 48, 64}) add_tokens(tokens);
-  for (const int rows : {1, 2, 4, 8, 16, 17, 32, 33, 48, 64}) {
+  for (const int tokens : {1, 2, 4, 8, 16, 24, 32, 48, 64}) add_tokens(tokens);
+  for (const int rows : {1, 4, 16, 17, 32, 33, 64}) {
     if (rows <= tokens_max) all.push_back({Of::kFullRows, {1, rows, 0, 0, rows, true}});
   }
   const int decodes = std::min(64, limits.max_tokens);
   all.push_back({Of::kStores, {decodes, 1, 0, 0, 0, false}});
-  const int blocks_of_all = positions / kPagePositions - 1;
-  if (blocks_of_all > 0) {
-    const int half = blocks_of_all / 2 * kPagePositions;
-    const int far = blocks_of_all * kPagePositions;
-    all.push_back({Of::kAttention, {1, 1, far, 0, 0, false}});
-    all.push_back({Of::kAttention, {std::min(8, decodes), 1, half, 0, 0, false}});
-    all.push_back({Of::kAttention, {decodes, 1, half, 0, 0, false}});
-    all.push_back({Of::kAttention, {decodes, 1, far, blocks_of_all, 0, false}});
-    all.push_back({Of::kAttention, {1, std::min(decodes, kPagePositions), far, blocks_of_all, 0, false}});
+  // Rows that see pages of their own, each another one as far as there are enough, and rows that see the same.
+  const auto add_attention = [&](int runs, int tokens_a_run, int pages, bool shared) {
+    if (runs * tokens_a_run > decodes || pages * kPagePositions > positions) return;
+    const int before = pages - 1;
+    all.push_back({Of::kAttention, {runs, tokens_a_run, before * kPagePositions, shared ? before : 0, 0, false}});
+  };
+  const int pages_max = positions / kPagePositions;
+  for (const int pages : {2, 4, 8}) add_attention(std::min(decodes, blocks / pages), 1, pages, false);
+  if (pages_max > 1) {
+    add_attention(1, 1, pages_max, false);
+    add_attention(decodes, 1, pages_max, true);
+    add_attention(1, decodes, pages_max, true);
   }
-  for (int tokens = 128; tokens <= limits.max_tokens; tokens *= 2) {
-    add_tokens(tokens);
-    add_tokens(tokens + tokens / 2);
-  }
+  for (int tokens = 128; tokens < tokens_max; tokens *= 4) add_tokens(tokens);
+  if (tokens_max > 64) add_tokens(tokens_max);
   return all;
 }
 
@@ -153,20 +165,21 @@ class Bench {
   BlockTable table_;
 };
 
-// The x >= 0 that makes the sum of (row * x / y - 1)^2 small: least squares of relative errors, where what comes out
-// negative is left out.
+// The x >= 0 that makes the sum of ((row * x - y) / unit)^2 small: least squares, where what comes out negative is left
+// out.
 template <size_t N>
-std::array<double, N> fit(const std::vector<std::array<double, N>>& rows, const std::vector<double>& y) {
+std::array<double, N> fit(const std::vector<std::array<double, N>>& rows, const std::vector<double>& y,
+                          const std::vector<double>& unit) {
   std::array<bool, N> used{};
   used.fill(true);
   while (true) {
     double a[N][N + 1] = {};
     for (size_t r = 0; r < rows.size(); ++r) {
-      if (!(y[r] > 0)) continue;
+      if (!(unit[r] > 0)) continue;
       for (size_t i = 0; i < N; ++i) {
         if (!used[i]) continue;
-        for (size_t j = 0; j < N; ++j) a[i][j] += used[j] ? rows[r][i] * rows[r][j] / (y[r] * y[r]) : 0;
-        a[i][N] += rows[r][i] / y[r];
+        for (size_t j = 0; j < N; ++j) a[i][j] += used[j] ? rows[r][i] * rows[r][j] / (unit[r] * unit[r]) : 0;
+        a[i][N] += rows[r][i] * y[r] / (unit[r] * unit[r]);
       }
     }
     // Gauss and Jordan, each pivot the largest that is left: features differ by orders of magnitude, so by the
@@ -200,13 +213,24 @@ std::array<double, N> fit(const std::vector<std::array<double, N>>& rows, const 
   }
 }
 
-CostCurve curve(const std::vector<Measurement>& all, Measurement::Of of, double StepTimes::*part,
-                double StepWork::*count) {
-  std::vector<CostCurve::Point> points;
+// Of the steps measured that are of these kinds, the least of `part` by `count`.
+CostCurve curve(const std::vector<Measurement>& all, std::initializer_list<Measurement::Of> kinds,
+                double StepTimes::*part, double StepWork::*count) {
+  std::map<double, double> least;
   for (const Measurement& m : all) {
-    if (m.of != of || m.times_measured == 0 || !(m.work.*count > 0)) continue;
-    if (!points.empty() && points.back().count >= m.work.*count) continue;
-    points.push_back({m.work.*count, m.least.*part});
+    const bool is_of_kind = std::find(kinds.begin(), kinds.end(), m.of) != kinds.end();
+    if (!is_of_kind || m.times_measured == 0 || !(m.work.*count > 0)) continue;
+    const auto [point, is_new] = least.emplace(m.work.*count, m.least.*part);
+    if (!is_new) point->second = std::min(point->second, m.least.*part);
+  }
+  std::vector<CostCurve::Point> points;
+  double best_each = std::numeric_limits<double>::infinity();  // of large steps
+  for (auto [at, seconds] : least) {
+    if (at >= kLargeStep) {
+      seconds = std::min(seconds, best_each * at);
+      best_each = seconds / at;
+    }
+    points.push_back({at, seconds});
   }
   return CostCurve(std::move(points));
 }
@@ -218,21 +242,24 @@ CostModel fit_model(const std::vector<Measurement>& all, WorkShape shape) {
   for (const Measurement& m : all) {
     if (m.times_measured > 0) model.fixed_seconds = std::min(model.fixed_seconds, m.least.rest);
   }
-  model.layers = curve(all, Measurement::Of::kTokens, &StepTimes::layers, &StepWork::tokens);
-  model.argmax = curve(all, Measurement::Of::kTokens, &StepTimes::logits, &StepWork::argmax_rows);
-  model.full = curve(all, Measurement::Of::kFullRows, &StepTimes::logits, &StepWork::full_rows);
+  using Of = Measurement::Of;
+  model.layers = curve(all, {Of::kTokens, Of::kFullRows}, &StepTimes::layers, &StepWork::tokens);
+  model.argmax = curve(all, {Of::kTokens}, &StepTimes::logits, &StepWork::argmax_rows);
+  model.full = curve(all, {Of::kFullRows}, &StepTimes::logits, &StepWork::full_rows);
   std::vector<std::array<double, 4>> rows;
   std::vector<double> seconds;
+  std::vector<double> of_step;
   for (const Measurement& m : all) {
     if (m.times_measured == 0) continue;
     rows.push_back({m.work.pairs, m.work.row_pages, m.work.page_visits, m.work.rounds});
     seconds.push_back(m.least.attention);
-    if (m.of != Measurement::Of::kStores) continue;
+    of_step.push_back(m.least.total());
+    if (m.of != Of::kStores) continue;
     // The runs of the curve's steps stored too, hardly: most of a page each.
     const double more = m.least.layers - model.layers.at(m.work.tokens);
     model.store_seconds = std::max(0.0, more / m.work.stores);
   }
-  const std::array<double, 4> attention = fit(rows, seconds);
+  const std::array<double, 4> attention = fit(rows, seconds, of_step);
   model.pair_seconds = attention[0];
   model.row_page_seconds = attention[1];
   model.visit_seconds = attention[2];

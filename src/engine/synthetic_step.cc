@@ -9,11 +9,15 @@
 namespace batchwright {
 namespace {
 
+// Of a run's blocks those that it has alone.
+int own_blocks(const SyntheticShape& shape) {
+  return std::max(1, blocks_for(shape.first_position + shape.tokens_a_run) - shape.shared_blocks);
+}
+
 // Which of the table's blocks a run has as its `block`th. The last ones of short tables are shared all the same; runs
 // that then write to one page do it at different places of it.
 int place(const SyntheticShape& shape, int run, int block, int blocks) {
-  if (block < shape.shared_blocks) return block % blocks;
-  return (run * std::max(1, blocks_for(shape.tokens_a_run)) + block) % blocks;
+  return (block < shape.shared_blocks ? block : run * own_blocks(shape) + block) % blocks;
 }
 
 }  // namespace
@@ -26,7 +30,7 @@ Step make_synthetic_step(const SyntheticShape& shape, const PageCache& cache, co
   SplitMix64 random(1);
   step.classes.resize(static_cast<size_t>(cache.classes()));
   for (int run = 0; run < shape.runs; ++run) {
-    const int lap = shape.tokens_a_run == 1 ? run / blocks % kPagePositions : 0;
+    const int lap = shape.tokens_a_run == 1 ? run * own_blocks(shape) / blocks % kPagePositions : 0;
     step.runs.push_back({run, shape.first_position + lap, step.rows(), shape.tokens_a_run});
     for (int i = 0; i < shape.tokens_a_run; ++i) {
       const int position = shape.first_position + lap + i;

@@ -133,7 +133,7 @@ class CostCheck {
   // After so many steps such a median means that the model is not of this machine as it is now: then something else
   // than the one factor has changed.
   static constexpr int64_t kDoubtSteps = 500;
-  static constexpr double kDoubtError = 0.2;
+  static constexpr double kDoubtError = 0.1;
   bool is_in_doubt() const { return steps_ >= kDoubtSteps && median_error() > kDoubtError; }
 
  private:

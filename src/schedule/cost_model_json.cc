@@ -12,7 +12,7 @@
 namespace batchwright {
 namespace {
 
-constexpr int64_t kFormVersion = 2;
+constexpr int64_t kFormVersion = 3;
 constexpr size_t kPointsMax = 1000;
 constexpr int64_t kWholeMax = 1 << 24;
 

@@ -184,7 +184,7 @@ TEST(CostModelTest, DamagedJsonIsNotThere) {
     return read_cost_model(changed, "key").has_value();
   };
   EXPECT_TRUE(with("\"kv_heads\":1", "\"kv_heads\":2"));
-  EXPECT_FALSE(with("\"version\":2", "\"version\":1"));
+  EXPECT_FALSE(with("\"version\":3", "\"version\":2"));
   EXPECT_FALSE(with("\"kv_heads\":1", "\"kv_heads\":0"));
   EXPECT_FALSE(with("\"kv_heads\":1", "\"kv_heads\":9223372036854775808"));
   EXPECT_FALSE(with("\"threads\":2", "\"threads\":-1"));
