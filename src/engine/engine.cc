@@ -40,9 +40,7 @@ int reused_by_own(const Request& request) {
 }
 
 // Of so many positions from the first on.
-int64_t sum_of_positions(int first, int count) {
-  return int64_t{count} * first + int64_t{count} * (count - 1) / 2;
-}
+int64_t sum_of_positions(int first, int count) { return int64_t{count} * first + int64_t{count} * (count - 1) / 2; }
 
 class EngineImpl final : public Engine {
  public:
