@@ -25,8 +25,8 @@ struct Calibration {
   // where none was measured twice.
   double spread = 1;
 
-  // Good enough to be kept and to be decided by. Where other programs use most of the machine, it is not; what they take
-  // as a rule is learned from the steps that follow (CostModel::factor).
+  // Good enough to be kept and to be decided by. Where other programs use most of the machine, it is not; what they
+  // take as a rule is learned from the steps that follow (CostModel::factor).
   static constexpr double kSteadySpread = 0.3;
   bool steady() const { return spread <= kSteadySpread; }
 };

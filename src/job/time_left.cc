@@ -148,8 +148,8 @@ StepTokens TimeLeft::composition(const StepRecord& step) const {
     if (row.started_step < 0) break;
     const auto of_row = static_cast<double>(row.load.choices);
     choices += of_row;
-    own += static_cast<double>(row.load.compute_tokens) +
-           of_row * a_step * static_cast<double>(steps_ - row.started_step);
+    own +=
+        static_cast<double>(row.load.compute_tokens) + of_row * a_step * static_cast<double>(steps_ - row.started_step);
     if (row.full_logits) full += of_row;
   }
   if (choices > 0) {
