@@ -25,7 +25,7 @@ class StepCosts {
 
   // Null before anything was learned.
   const CostModel* model() const { return model_ ? &*model_ : nullptr; }
-  // Whether what was learned is good enough to decide by: no other programs used the machine.
+  // Whether what was learned is good enough to decide by (Calibration::steady).
   bool decides() const { return decides_; }
 
   // Of the step, by the model alone; 0 without one.
