@@ -119,7 +119,7 @@ std::vector<Measurement> plan_measurements(const CalibrationLimits& limits, int 
     all.push_back({Of::kAttention, {runs, tokens_a_run, before * kPagePositions, shared ? before : 0, 0, false}});
   };
   const int pages_max = positions / kPagePositions;
-  for (const int pages : {2, 4, 8}) add_attention(std::min(decodes, blocks / pages), 1, pages, false);
+  for (const int pages : {2, 4, 8}) add_attention(std::clamp(blocks / pages, 1, decodes), 1, pages, false);
   if (pages_max > 1) {
     add_attention(1, 1, pages_max, false);
     add_attention(decodes, 1, pages_max, true);

@@ -125,10 +125,27 @@ TEST_P(CalibrationTest, TheModelIsOfThisEngine) {
   EXPECT_GE(model.argmax.points().size(), 8U);
   EXPECT_EQ(model.full.points().back().count, 64);
   EXPECT_GT(model.layers.at(512), model.layers.at(1));
+  EXPECT_LE(model.layers.at(128) / 128, model.layers.at(64) / 64 * 1.000001);
+  EXPECT_LE(model.layers.at(512) / 512, model.layers.at(128) / 128 * 1.000001);
   EXPECT_GT(model.argmax.at(64), 0);
   EXPECT_GT(model.full.at(16), 0);
   EXPECT_GT(model.pair_seconds + model.row_page_seconds + model.visit_seconds, 0);
   EXPECT_EQ(engine->options().max_batch_tokens, std::max(128, model.token_budget(512)));
+}
+
+TEST_P(CalibrationTest, ThePagesOfOneSequenceAreEnough) {
+  Result<std::unique_ptr<Engine>> engine = internal_error("none is large enough");
+  EngineOptions options;
+  options.threads = 2;
+  options.context_length = 256;
+  for (size_t kib = 64; kib <= 4096 && !engine.ok(); kib += 64) {
+    options.kv_memory_bytes = kib << 10;
+    engine = Engine::load(std::string(BATCHWRIGHT_TINY_MODELS) + "/" + GetParam() + ".gguf", options);
+  }
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
+  ASSERT_TRUE((*engine)->calibrate(always()).ok());
+  EXPECT_GT((*engine)->cost_model()->layers.at(1), 0);
+  EXPECT_EQ((*engine)->stats().kv_pages_used, 0);
 }
 
 TEST_P(CalibrationTest, WhatIsKeptIsUsedAgain) {
@@ -282,6 +299,13 @@ TEST(SyntheticStepTest, NoTwoRowsWriteToOnePlace) {
       }
     }
   }
+  // What is not shared is read once, as far as there are enough pages.
+  const Step own = make_synthetic_step({.runs = 4, .first_position = 192}, cache, table, 50);
+  std::set<PageId> read;
+  for (const AttentionGroup& group : own.classes[0].levels[0]) {
+    for (const PageId page : group.pages) EXPECT_TRUE(read.insert(page).second) << page;
+  }
+  EXPECT_EQ(read.size(), 16U);
   // What is shared is one group of all rows.
   const Step shared = make_synthetic_step({.runs = 8, .first_position = 640, .shared_blocks = 10}, cache, table, 50);
   ASSERT_EQ(shared.classes[0].levels[0].size(), 1U);
