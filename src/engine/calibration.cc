@@ -18,6 +18,7 @@
 #include "base/status_macros.h"
 #include "batchwright/version.h"
 #include "engine/synthetic_step.h"
+#include "platform/cpu.h"
 
 namespace batchwright {
 namespace {
@@ -282,6 +283,7 @@ WorkShape work_shape(const ModelShape& shape, int threads) {
 
 Result<Calibration> measure_cost_model(Model& model, PageCache& cache, const CalibrationLimits& limits) {
   const auto begin = Clock::now();
+  const int64_t preemptions_before = preemptions();
   Bench bench(model, cache);
   const int blocks = bench.take_pages();
   if (blocks == 0) return resource_exhausted("no KV page is free to measure the model's speed with");
@@ -302,7 +304,8 @@ Result<Calibration> measure_cost_model(Model& model, PageCache& cache, const Cal
     }
     if (lap > 0 && seconds_since(begin) > kEnoughSeconds) break;
   }
-  return Calibration{fit_model(all, shape), median_spread(all)};
+  const auto taken_away = static_cast<double>(preemptions() - preemptions_before);
+  return Calibration{fit_model(all, shape), median_spread(all), taken_away / seconds_since(begin) / limits.threads};
 }
 
 Result<double> measure_token_seconds(Model& model, PageCache& cache, const CalibrationLimits& limits) {

@@ -24,11 +24,14 @@ struct Calibration {
   // By how much the second shortest time was longer than the shortest of steps with as many tokens, as the median; 1
   // where none was measured twice.
   double spread = 1;
+  double preemptions = 0;  // a second and thread
 
-  // Good enough to be kept and to be decided by. Where other programs use most of the machine, it is not; what they
-  // take as a rule is learned from the steps that follow (CostModel::factor).
+  // Good enough to be kept and to be decided by. Beside other programs it is not: a quiet machine preempts some twenty
+  // times, one that compiles hundreds of times. What those take that are not seen, on a machine that is shared, is
+  // learned from the steps that follow (CostModel::factor).
   static constexpr double kSteadySpread = 0.3;
-  bool steady() const { return spread <= kSteadySpread; }
+  static constexpr double kSteadyPreemptions = 100;
+  bool steady() const { return spread <= kSteadySpread && preemptions <= kSteadyPreemptions; }
 };
 
 // Runs made-up steps - random tokens over pages that it takes from `cache` and gives back unpublished - and times their

@@ -233,6 +233,12 @@ size_t peak_memory_bytes() {
   return static_cast<size_t>(usage.ru_maxrss) * 1024;
 }
 
+int64_t preemptions() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
+}
+
 FloatEnvironment::FloatEnvironment() : saved_(_mm_getcsr()) { _mm_setcsr(0x1f80); }
 FloatEnvironment::~FloatEnvironment() { _mm_setcsr(saved_); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,6 +46,9 @@ size_t available_memory_bytes();
 
 // The largest resident size of this process so far.
 size_t peak_memory_bytes();
+
+// How often a CPU was taken from one of this process' threads that could have gone on, for other work.
+int64_t preemptions();
 
 // Sets the floating-point environment that numerics.md asks for (round to nearest even, no flush to zero, exceptions
 // masked), and restores the former one at the end of the scope.

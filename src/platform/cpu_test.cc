@@ -1,8 +1,12 @@
 #include "platform/cpu.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <atomic>
+#include <chrono>
 #include <string>
+#include <thread>
 
 namespace batchwright {
 namespace {
@@ -43,6 +47,29 @@ TEST(Cpu, SetsAreChosenByName) {
   EXPECT_EQ(*select_isa("auto"), default_isa());
   EXPECT_TRUE(includes(strongest_isa(), default_isa()));
   EXPECT_NE(default_isa(), Isa::kAmx);
+}
+
+// Two threads on one CPU take turns.
+TEST(Cpu, PreemptionsAreCounted) {
+  cpu_set_t all;
+  ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
+    if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &one);
+  }
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  const int64_t before = preemptions();
+  std::atomic<bool> stop = false;
+  std::thread other([&] {
+    while (!stop) continue;
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  while (preemptions() < before + 10 && std::chrono::steady_clock::now() < begin + std::chrono::seconds(60)) continue;
+  stop = true;
+  other.join();
+  EXPECT_GE(preemptions(), before + 10);
+  ASSERT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
 }
 
 }  // namespace
