@@ -66,12 +66,12 @@ struct Measurement {
   enum class Of { kTokens, kFullRows, kStores, kAttention } of;
   SyntheticShape shape;
   StepWork work = {};
-  int times_measured = 0;
   StepTimes least = {};
   std::vector<double> layers = {};  // each time
 
+  bool measured() const { return !layers.empty(); }
   void add(const StepTimes& times) {
-    if (times_measured++ == 0) least = times;
+    if (!measured()) least = times;
     least.keep_least(times);
     layers.push_back(times.layers);
   }
@@ -220,7 +220,7 @@ CostCurve curve(const std::vector<Measurement>& all, std::initializer_list<Measu
   std::map<double, double> least;
   for (const Measurement& m : all) {
     const bool is_of_kind = std::find(kinds.begin(), kinds.end(), m.of) != kinds.end();
-    if (!is_of_kind || m.times_measured == 0 || !(m.work.*count > 0)) continue;
+    if (!is_of_kind || !m.measured() || !(m.work.*count > 0)) continue;
     const auto [point, is_new] = least.emplace(m.work.*count, m.least.*part);
     if (!is_new) point->second = std::min(point->second, m.least.*part);
   }
@@ -241,7 +241,7 @@ CostModel fit_model(const std::vector<Measurement>& all, WorkShape shape) {
   model.shape = std::move(shape);
   model.fixed_seconds = std::numeric_limits<double>::infinity();
   for (const Measurement& m : all) {
-    if (m.times_measured > 0) model.fixed_seconds = std::min(model.fixed_seconds, m.least.rest);
+    if (m.measured()) model.fixed_seconds = std::min(model.fixed_seconds, m.least.rest);
   }
   using Of = Measurement::Of;
   model.layers = curve(all, {Of::kTokens, Of::kFullRows}, &StepTimes::layers, &StepWork::tokens);
@@ -251,7 +251,7 @@ CostModel fit_model(const std::vector<Measurement>& all, WorkShape shape) {
   std::vector<double> seconds;
   std::vector<double> of_step;
   for (const Measurement& m : all) {
-    if (m.times_measured == 0) continue;
+    if (!m.measured()) continue;
     rows.push_back({m.work.pairs, m.work.row_pages, m.work.page_visits, m.work.rounds});
     seconds.push_back(m.least.attention);
     of_step.push_back(m.least.total());
@@ -296,7 +296,7 @@ Result<Calibration> measure_cost_model(Model& model, PageCache& cache, const Cal
     for (size_t i = 0; i < all.size(); ++i) {
       Measurement& m = all[i];
       // The next of its kind takes at most in proportion to the last.
-      const double likely = m.times_measured > 0 ? m.least.total()
+      const double likely = m.measured() ? m.least.total()
                             : i > 0 ? all[i - 1].least.total() * std::max(1.0, m.work.tokens / all[i - 1].work.tokens)
                                     : 0;
       if (i > 0 && seconds_since(begin) + likely > limits.seconds) continue;
